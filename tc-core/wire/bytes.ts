@@ -1,0 +1,176 @@
+// Reading and writing big-endian bytes: the two cursors on which every codec of this project stands.
+
+/** The input ended inside a value. One shared instance: short input is normal (v0 frames), so it must be cheap. */
+export class ShortInput extends Error {
+  static readonly instance = new ShortInput('input ends inside a value')
+  /** Where in the reader's bytes the value that was not all there ends: with less than that, reading again is in vain. */
+  need = 0
+}
+
+/** A cursor over `bytes[pos, end)`. Every read throws {@link ShortInput} rather than pass `end`. */
+export class Reader {
+  bytes: Buffer
+  pos: number
+  end: number
+
+  constructor(bytes: Buffer, pos = 0, end = bytes.length) {
+    this.bytes = bytes
+    this.pos = pos
+    this.end = end
+  }
+
+  reset(bytes: Buffer, pos: number, end: number): this {
+    this.bytes = bytes
+    this.pos = pos
+    this.end = end
+    return this
+  }
+
+  get left(): number {
+    return this.end - this.pos
+  }
+
+  /** Moves past `n` bytes and returns where they began. */
+  skip(n: number): number {
+    const at = this.pos
+    if (n < 0 || at + n > this.end) {
+      ShortInput.instance.need = at + n
+      throw ShortInput.instance
+    }
+    this.pos = at + n
+    return at
+  }
+
+  u8(): number {
+    return this.bytes[this.skip(1)]!
+  }
+
+  i8(): number {
+    return (this.bytes[this.skip(1)]! << 24) >> 24
+  }
+
+  u16(): number {
+    const at = this.skip(2)
+    return (this.bytes[at]! << 8) | this.bytes[at + 1]!
+  }
+
+  i16(): number {
+    return (this.u16() << 16) >> 16
+  }
+
+  i32(): number {
+    const at = this.skip(4)
+    const b = this.bytes
+    return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!
+  }
+
+  u32(): number {
+    return this.i32() >>> 0
+  }
+
+  i64(): bigint {
+    return this.bytes.readBigInt64BE(this.skip(8))
+  }
+
+  /** An unsigned 53-bit integer in 7 bytes: indexes, terms, times. */
+  u53(): number {
+    const at = this.skip(7)
+    return this.bytes.readUIntBE(at, 3) * 0x1_0000_0000 + this.bytes.readUInt32BE(at + 3)
+  }
+
+  /** `n` bytes of UTF-8. */
+  text(n: number): string {
+    if (n === 0) return ''
+    const at = this.skip(n)
+    return this.bytes.toString('utf8', at, this.pos)
+  }
+
+  /** `n` bytes, not copied. */
+  raw(n: number): Buffer {
+    const at = this.skip(n)
+    return this.bytes.subarray(at, this.pos)
+  }
+}
+
+/** A cursor that writes and grows. `bytes` is replaced when it grows: take it only after the last write. */
+export class Writer {
+  bytes: Buffer
+  pos = 0
+
+  constructor(size = 1024) {
+    this.bytes = Buffer.allocUnsafeSlow(size)
+  }
+
+  /** Makes room for `n` more bytes and returns where to write them. */
+  room(n: number): number {
+    const at = this.pos
+    if (at + n > this.bytes.length) this.#grow(at + n)
+    this.pos = at + n
+    return at
+  }
+
+  #grow(size: number): void {
+    const bigger = Buffer.allocUnsafeSlow(Math.max(size, this.bytes.length * 2))
+    this.bytes.copy(bigger, 0, 0, this.pos)
+    this.bytes = bigger
+  }
+
+  u8(value: number): void {
+    const at = this.room(1)
+    this.bytes[at] = value
+  }
+
+  u16(value: number): void {
+    const at = this.room(2)
+    this.bytes[at] = value >>> 8
+    this.bytes[at + 1] = value
+  }
+
+  i32(value: number): void {
+    const at = this.room(4)
+    this.setI32(at, value)
+  }
+
+  i64(value: bigint): void {
+    const at = this.room(8)
+    this.bytes.writeBigInt64BE(value, at)
+  }
+
+  u53(value: number): void {
+    const at = this.room(7)
+    this.bytes.writeUIntBE(Math.floor(value / 0x1_0000_0000), at, 3)
+    this.bytes.writeUInt32BE(value >>> 0, at + 3)
+  }
+
+  raw(source: Uint8Array, start = 0, end = source.length): void {
+    const at = this.room(end - start)
+    this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), at)
+  }
+
+  /** Writes UTF-8 and returns its length in bytes. Four bytes of slack in front are the caller's business. */
+  text(value: string): number {
+    if (value.length === 0) return 0
+    const at = this.room(value.length * 3)
+    const n = this.bytes.write(value, at, 'utf8')
+    this.pos = at + n
+    return n
+  }
+
+  setU16(at: number, value: number): void {
+    this.bytes[at] = value >>> 8
+    this.bytes[at + 1] = value
+  }
+
+  setI32(at: number, value: number): void {
+    const b = this.bytes
+    b[at] = value >>> 24
+    b[at + 1] = value >>> 16
+    b[at + 2] = value >>> 8
+    b[at + 3] = value
+  }
+
+  /** What was written, not copied: valid until the next write. */
+  get written(): Buffer {
+    return this.bytes.subarray(0, this.pos)
+  }
+}

@@ -1,0 +1,82 @@
+// What passes between a gateway and the nodes: requests up, phase-two calls down. In one process these are the calls themselves.
+import type { Dialect } from './fields.ts'
+
+/** A client connection, as it registered. */
+export interface Client {
+  readonly applicationId: string
+  readonly transactionServiceGroup: string
+  /** `applicationId:ip:port`: phase two of a branch looks for this connection first. */
+  readonly clientId: string
+  /** As a number, see version.ts. */
+  readonly version: number
+}
+
+/** A request on its way to the leader of its fragment, and the way back. Exactly one of `answer` and `refuse` is called, once. */
+export interface LinkRequest {
+  readonly client: Client
+  readonly fragment: number
+  /** Form and serializer of the body, and of the answer. */
+  readonly dialect: Dialect
+  readonly codec: number
+  /** The body lies in `bytes[start, end)`: valid only while `Upstream.request` runs. */
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+  /** For GlobalBegin: the XID that the gateway proposes. */
+  readonly proposed: string
+  /** A whole body, valid only during the call. */
+  answer(body: Buffer): void
+  refuse(reason: Refusal): void
+}
+
+/**
+ * Why a request was not answered. `xid-taken`: propose another XID. `unavailable`: nobody serves the fragment, it was not executed.
+ * `lost`: the leader lost its place, whether it was executed is open.
+ */
+export type Refusal = 'xid-taken' | 'unavailable' | 'lost'
+
+/** A phase-two request to an RM. */
+export interface BranchCall {
+  readonly id: number
+  readonly kind: 'commit' | 'rollback'
+  readonly xid: string
+  readonly branchId: bigint
+  readonly branchType: number
+  readonly resourceId: string
+  /** The connection that registered the branch. */
+  readonly clientId: string
+  readonly applicationData: string
+  /** Any application that registered the resource will do, not only the one that registered the branch. */
+  readonly anyApplication: boolean
+  /** Ms after which nobody waits for the answer any more. */
+  readonly timeout: number
+}
+
+/** `not-connected`: no connection fits. `no-answer`: it was sent, or may have been, and the RM did not answer in a way that counts. */
+export type CallFailure = 'not-connected' | 'no-answer'
+
+/** How a call came out: the RM's branch status, or why there is none. */
+export type CallOutcome = number | CallFailure
+
+/** What a gateway forwards to. Today the nodes of this product; later also an existing Seata server. */
+export interface Upstream {
+  request(request: LinkRequest): void
+  /** An RM registered these resources. */
+  resources(resourceIds: readonly string[]): void
+  /** The fragments that take new transactions. */
+  openFragments(): readonly number[]
+  /** Whether somebody answers for the fragment now; a request for one that is not served is better kept back. */
+  serves(fragment: number): boolean
+  /** Whether there is such a fragment. */
+  exists(fragment: number): boolean
+  /** Set by the gateway. */
+  downstream: Downstream | null
+}
+
+/** What the nodes ask of a gateway. */
+export interface Downstream {
+  /** Delivers a call to a fitting RM; `done` is called once at most, and not after the call's timeout. */
+  call(call: BranchCall, done: (outcome: CallOutcome) => void): void
+  /** A fragment is served, or no longer. */
+  servingChanged(fragment: number): void
+}
