@@ -1,0 +1,56 @@
+// What goes into a fragment's step and what comes out of it.
+import type { BranchCall, CallFailure, Client } from '../wire/link.ts'
+import type { AnyMessage } from '../wire/message.ts'
+import type { Effect } from './effects.ts'
+
+/** A request and the way back. The core hands `R` back untouched with the reply. */
+export interface Request {
+  readonly client: Client
+  readonly message: AnyMessage
+  /** For GlobalBegin: the XID that the gateway proposes. */
+  readonly proposed?: string
+}
+
+export type Input =
+  | { readonly kind: 'request'; readonly request: Request }
+  /** The RM answered a call. */
+  | { readonly kind: 'answered'; readonly call: number; readonly branchStatus: number }
+  /** The call came to nothing: no channel, or the channel broke. */
+  | { readonly kind: 'failed'; readonly call: number; readonly reason: CallFailure }
+  /** RMs registered these resources: who waits for one of them need wait no longer. */
+  | { readonly kind: 'resources'; readonly resourceIds: readonly string[] }
+  | { readonly kind: 'tick' }
+
+/**
+ * When something may leave. `confirmed`: when everything up to this step is in the log, and it is certain that this replica led after the
+ * step. `now`: what it says is in the log already.
+ */
+export type Release = 'confirmed' | 'now'
+
+export interface Reply {
+  readonly request: Request
+  readonly message: AnyMessage
+  readonly release: Release
+}
+
+/** For the operator: something happened that a person may have to look at. */
+export interface Note {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly text: string
+  readonly xid: string
+}
+
+/** What a step brings forth, in order. One object serves many steps: who drives the core empties it. */
+export class Outputs {
+  readonly effects: Effect[] = []
+  readonly replies: Reply[] = []
+  readonly calls: { readonly call: BranchCall; readonly release: Release }[] = []
+  readonly notes: Note[] = []
+
+  clear(): void {
+    if (this.effects.length > 0) this.effects.length = 0
+    if (this.replies.length > 0) this.replies.length = 0
+    if (this.calls.length > 0) this.calls.length = 0
+    if (this.notes.length > 0) this.notes.length = 0
+  }
+}
