@@ -1,0 +1,19 @@
+// Opens a store by its URL.
+import { SeataError } from '../wire/errors.ts'
+import { openLmdb } from './lmdb.ts'
+import { openMemory } from './memory.ts'
+import type { Storage } from './port.ts'
+import { openSqlite } from './sqlite.ts'
+
+/** The forms of `--kv`, for messages and help. */
+export const STORAGE_URLS = ['sqlite:DIR', 'lmdb:DIR', 'memory:'] as const
+
+/** Rejects with SEATA_STORE_OPEN_FAILED. A directory that is not there is created. */
+export async function openStorage(url: string): Promise<Storage> {
+  const [scheme, ...rest] = url.split(':')
+  const address = rest.join(':')
+  if (scheme === 'sqlite' && address !== '') return openSqlite(address)
+  if (scheme === 'lmdb' && address !== '') return openLmdb(address)
+  if (scheme === 'memory') return openMemory()
+  throw new SeataError('SEATA_STORE_OPEN_FAILED', [url, `a store is one of ${STORAGE_URLS.join(', ')}`])
+}
