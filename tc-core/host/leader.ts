@@ -1,0 +1,340 @@
+// A fragment while this node leads it: requests become steps, effects become records, and nothing leaves before its record is confirmed.
+import { failure } from '../core/answers.ts'
+import type { Fragment } from '../core/fragment.ts'
+import { type Input, Outputs, type Reply, type Request } from '../core/outputs.ts'
+import { Snapshot } from '../core/snapshot.ts'
+import { XID_TAKEN } from '../core/tm.ts'
+import { Appender } from '../replication/append.ts'
+import { findLeads, saveSnapshot, trim } from '../replication/barrier.ts'
+import type { LogContext } from '../replication/context.ts'
+import { RecordKind } from '../replication/record.ts'
+import { Abandoned, attempt } from '../replication/slot.ts'
+import { Reader, Writer } from '../wire/bytes.ts'
+import { MAX_UNCONFIRMED_BYTES } from '../wire/limits.ts'
+import type { BranchCall, CallOutcome, Downstream, LinkRequest } from '../wire/link.ts'
+import type { Log } from '../wire/log.ts'
+import type { AnyMessage } from '../wire/message.ts'
+import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
+import type { Clock } from './clock.ts'
+import { type Batch, Outbox, type Parcel } from './outbox.ts'
+
+export interface SnapshotPolicy {
+  /** A snapshot is due after so many records, so many bytes of effects, or so many ms, whichever comes first. */
+  readonly records: number
+  readonly bytes: number
+  readonly ms: number
+}
+
+export interface LeaderOptions {
+  readonly fragment: Fragment
+  readonly log: LogContext
+  readonly clock: Clock
+  readonly logger: Log
+  readonly linearizableReads: boolean
+  readonly snapshots: SnapshotPolicy
+  readonly downstream: () => Downstream | null
+  onDeposed(): void
+  /** Something that must not be: the fragment can do no more. */
+  onFailure(error: unknown): void
+}
+
+/** How long an answer waits for the log before the client is told that the store does not answer, ms. Below every client's own patience. */
+const ANSWER_TIMEOUT_MS = 10_000
+const NO_EFFECTS = Buffer.alloc(0)
+
+interface HostRequest extends Request {
+  readonly link: LinkRequest
+}
+
+export class Leader {
+  readonly #options: LeaderOptions
+  readonly #fragment: Fragment
+  readonly #appender: Appender
+  readonly #outbox = new Outbox()
+  readonly #out = new Outputs()
+  /** The input of the step that is under way, and those that came meanwhile. */
+  readonly #inputs: Input[] = []
+  readonly #scratch = new Writer(4096)
+  readonly #reader = new Reader(NO_EFFECTS)
+  /** What was sent to the log and is not confirmed, oldest first. */
+  readonly #unconfirmed = new Set<Parcel>()
+  #unconfirmedBytes = 0
+  #flushing = false
+  #proving = false
+  #stopTimer: (() => void) | null = null
+  #timerAt = Number.POSITIVE_INFINITY
+  #stopped = false
+  #snapshotting = false
+  #sinceSnapshot = { records: 0, bytes: 0, at: 0 }
+  /** Requests stepped since this node leads. */
+  requests = 0
+
+  constructor(options: LeaderOptions) {
+    this.#options = options
+    this.#fragment = options.fragment
+    this.#appender = new Appender(options.log, () => this.#deposed())
+    const now = options.clock.now()
+    this.#sinceSnapshot.at = now
+    this.#fragment.lead(now)
+    this.#schedule()
+    void this.#tidy()
+  }
+
+  get appends(): number {
+    return this.#appender.appends
+  }
+
+  /** Too much waits for the log: better not to take more. */
+  get full(): boolean {
+    return this.#unconfirmedBytes + this.#outbox.bytes > MAX_UNCONFIRMED_BYTES
+  }
+
+  /** When the oldest of what waits for the log came, ms; Infinity when nothing waits. */
+  get waitingSince(): number {
+    for (const oldest of this.#unconfirmed) return oldest.since
+    return Number.POSITIVE_INFINITY
+  }
+
+  request(link: LinkRequest): void {
+    this.requests++
+    let message: AnyMessage
+    try {
+      message = readBody(this.#reader.reset(link.bytes, link.start, link.end), link.dialect)
+    } catch (error) {
+      if (!isBadBody(error)) throw error
+      const type = link.bytes.readUInt16BE(link.start)
+      return this.#answer(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
+    }
+    const request: HostRequest = { client: link.client, message, proposed: link.proposed, link }
+    this.input({ kind: 'request', request })
+  }
+
+  /** What leaves in a step may bring the next input at once: it waits until the step is over. */
+  input(input: Input): void {
+    if (this.#stopped) return this.#refuse(input)
+    this.#inputs.push(input)
+    if (this.#inputs.length > 1) return
+    for (let n = 0; n < this.#inputs.length; n++) {
+      if (this.#stopped) this.#refuse(this.#inputs[n]!)
+      else this.#step(this.#inputs[n]!)
+    }
+    this.#inputs.length = 0
+  }
+
+  #step(input: Input): void {
+    const now = this.#options.clock.now()
+    const out = this.#out
+    try {
+      this.#fragment.step(now, input, out)
+      this.#outbox.take(out, now, this)
+    } catch (error) {
+      // A step that throws may have changed half of what it had to: this state is not to be trusted any more.
+      this.#refuse(input)
+      return this.#options.onFailure(error)
+    }
+    for (const note of out.notes) this.#options.logger[note.level]({ xid: note.xid }, note.text)
+    out.clear()
+    this.#schedule()
+  }
+
+  #refuse(input: Input): void {
+    if (input.kind === 'request') (input.request as HostRequest).link.refuse('lost')
+  }
+
+  /** Part of Outbox.take: leaves without waiting. */
+  reply(reply: Reply): void {
+    const { link } = reply.request as HostRequest
+    if (reply.message === XID_TAKEN) link.refuse('xid-taken')
+    else this.#answer(link, reply.message)
+  }
+
+  /** Part of Outbox.take: leaves without waiting. */
+  call(call: BranchCall): void {
+    const downstream = this.#options.downstream()
+    const { id } = call
+    if (!downstream) return this.#options.clock.defer(() => this.#called(id, 'not-connected'))
+    downstream.call(call, (outcome) => this.#called(id, outcome))
+  }
+
+  #called(call: number, outcome: CallOutcome): void {
+    if (typeof outcome === 'number') this.input({ kind: 'answered', call, branchStatus: outcome })
+    else this.input({ kind: 'failed', call, reason: outcome })
+  }
+
+  #answer(link: LinkRequest, message: AnyMessage): void {
+    const w = this.#scratch
+    w.pos = 0
+    writeBody(w, message, link.dialect)
+    link.answer(w.written)
+  }
+
+  /** Appends at the end of this turn of the event loop: what came with it goes into the same record. */
+  #schedule(): void {
+    if (this.#flushing) return
+    this.#flushing = true
+    this.#options.clock.defer(() => {
+      this.#flushing = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    if (this.#stopped) return
+    while (!this.#appender.full) {
+      const batch = this.#outbox.next()
+      if (!batch) break
+      this.#append(batch)
+    }
+    if (this.#outbox.hasReads && !this.#outbox.hasEffects && this.#appender.inflight === 0) void this.#prove()
+    this.#arm()
+  }
+
+  #append(batch: Batch): void {
+    const barrier = this.#snapshotDue() && !this.#outbox.hasEffects
+    const { payload } = batch
+    this.#sinceSnapshot.records++
+    this.#sinceSnapshot.bytes += payload.length
+    this.#unconfirmed.add(batch)
+    this.#unconfirmedBytes += payload.length
+    const index = this.#appender.next
+    const confirmed = this.#appender.append(barrier ? RecordKind.Barrier : RecordKind.Data, payload)
+    if (barrier) void this.#snapshot(index, confirmed)
+    confirmed.then(
+      () => {
+        this.#unconfirmedBytes -= payload.length
+        this.#release(batch)
+        this.#flush()
+      },
+      (error) => this.#failed(error)
+    )
+  }
+
+  #release(parcel: Parcel): void {
+    this.#unconfirmed.delete(parcel)
+    if (this.#stopped) return
+    for (const reply of parcel.replies) this.reply(reply)
+    for (const call of parcel.calls) this.call(call)
+  }
+
+  /** Reads with no append to prove by: the next index is free, so nobody has taken the lead. */
+  async #prove(): Promise<void> {
+    if (this.#proving) return
+    if (!this.#options.linearizableReads) return this.#append({ ...this.#outbox.takeReads()!, payload: NO_EFFECTS })
+    this.#proving = true
+    const reads = this.#outbox.takeReads()!
+    this.#unconfirmed.add(reads)
+    try {
+      const { log } = this.#options
+      const key = log.keys.entry(this.#appender.next)
+      const mine = this.#appender.appends
+      const taken = await attempt(log, () => log.lane.get(key))
+      // An append of our own may be on its way to that index by now: then it is that append that proves.
+      const overtaken = this.#appender.appends !== mine
+      if (taken && !overtaken) return this.#deposed()
+      this.#unconfirmed.delete(reads)
+      if (overtaken) this.#outbox.giveBack(reads)
+      else this.#release(reads)
+    } catch (error) {
+      this.#failed(error)
+    } finally {
+      this.#proving = false
+    }
+    this.#flush()
+  }
+
+  /** Wakes up for what is due next, in the state or for who waits too long. */
+  #arm(): void {
+    const { clock } = this.#options
+    const at = Math.min(this.#fragment.timers.next, this.waitingSince + ANSWER_TIMEOUT_MS)
+    if (at >= this.#timerAt) return
+    this.#stopTimer?.()
+    this.#timerAt = at
+    this.#stopTimer = clock.timer(Math.min(Math.max(1, at - clock.now()), 2 ** 31 - 1), () => {
+      this.#timerAt = Number.POSITIVE_INFINITY
+      this.#stopTimer = null
+      this.#expire()
+      if (this.#fragment.timers.next <= clock.now()) this.input({ kind: 'tick' })
+      else this.#arm()
+    })
+  }
+
+  /** The store is silent: clients hear of it before their own patience ends. What becomes of their requests is open. */
+  #expire(): void {
+    const before = this.#options.clock.now() - ANSWER_TIMEOUT_MS
+    for (const parcel of [...this.#unconfirmed, ...this.#outbox.parcels()]) {
+      if (parcel.since > before) return
+      for (const { request } of parcel.replies) {
+        const failed = failure(request.message, request.client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm'])
+        this.#answer((request as HostRequest).link, failed)
+      }
+      parcel.replies.length = 0
+    }
+  }
+
+  #snapshotDue(): boolean {
+    const { records, bytes, ms } = this.#options.snapshots
+    const since = this.#sinceSnapshot
+    if (this.#snapshotting) return false
+    return since.records >= records || since.bytes >= bytes || this.#options.clock.now() - since.at >= ms
+  }
+
+  /** Called with the state exactly as it is after record `index`. */
+  async #snapshot(index: number, confirmed: Promise<void>): Promise<void> {
+    const { log, clock, logger } = this.#options
+    this.#snapshotting = true
+    this.#sinceSnapshot = { records: 0, bytes: 0, at: clock.now() }
+    const snapshot = new Snapshot(this.#fragment.state)
+    try {
+      await confirmed
+      if (await saveSnapshot(log, index, log.position.term, snapshot)) await trim(log)
+      logger.debug({ index, ms: clock.now() - this.#sinceSnapshot.at }, 'snapshot saved, log trimmed')
+    } catch (error) {
+      this.#failed(error)
+    } finally {
+      snapshot.stop()
+      this.#snapshotting = false
+    }
+  }
+
+  /** Finishes a trimming that an earlier process did not. */
+  async #tidy(): Promise<void> {
+    this.#snapshotting = true
+    try {
+      await findLeads(this.#options.log)
+      await trim(this.#options.log)
+    } catch (error) {
+      this.#failed(error)
+    } finally {
+      this.#snapshotting = false
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (this.#stopped || error instanceof Abandoned) return
+    this.#options.onFailure(error)
+  }
+
+  #deposed(): void {
+    if (this.#stopped) return
+    this.stop()
+    this.#options.onDeposed()
+  }
+
+  /** Ends at once. Who still waits hears that its request is lost: whether it was executed is open. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#stopTimer?.()
+    const parcels: Parcel[] = [...this.#unconfirmed]
+    for (let batch = this.#outbox.next(); batch; batch = this.#outbox.next()) parcels.push(batch)
+    const reads = this.#outbox.takeReads()
+    if (reads) parcels.push(reads)
+    for (const { replies } of parcels) for (const { request } of replies) (request as HostRequest).link.refuse('lost')
+    this.#unconfirmed.clear()
+  }
+
+  /** Nothing waits for the log. */
+  get idle(): boolean {
+    return this.#unconfirmed.size === 0 && !this.#outbox.hasEffects && !this.#outbox.hasReads
+  }
+}

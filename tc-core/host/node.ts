@@ -1,0 +1,120 @@
+// A tc-core node: a store, the fragments it holds, and what gateways ask of it.
+import { randomBytes } from 'node:crypto'
+import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
+import { openStorage } from '../storage/open.ts'
+import type { Storage } from '../storage/port.ts'
+import { DEFAULT_LIMITS } from '../wire/limits.ts'
+import type { Downstream, LinkRequest, Upstream } from '../wire/link.ts'
+import type { Log } from '../wire/log.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { type FragmentHealth, FragmentHost } from './fragment-host.ts'
+import type { SnapshotPolicy } from './leader.ts'
+
+export { DEFAULT_SETTINGS } from '../core/fragment.ts'
+export { STORAGE_URLS } from '../storage/open.ts'
+
+export interface NodeOptions {
+  readonly cluster: string
+  /** Name of this node, for people. */
+  readonly name: string
+  readonly fragments: number
+  readonly settings?: Partial<Settings>
+  readonly snapshots?: Partial<SnapshotPolicy>
+  readonly logger: Log
+  readonly clock?: Clock
+}
+
+export interface NodeHealth {
+  readonly ok: boolean
+  readonly store: string
+  /** Flushes to disk since the start; null where the store does not know. */
+  readonly fsyncs: number | null
+  readonly fragments: readonly FragmentHealth[]
+}
+
+/** Appends that any leader may have in flight: written into no record, so it stays the same for every version of this product. */
+const WINDOW = 2
+/** An embedded store does one commit at a time: a second append on the way would only close its record too early. */
+const INFLIGHT = 1
+
+export const DEFAULT_SNAPSHOTS: SnapshotPolicy = { records: 200_000, bytes: 64 * 1024 * 1024, ms: 600_000 }
+
+export class Node implements Upstream {
+  downstream: Downstream | null = null
+  readonly #storage: Storage
+  readonly #ownsStorage: boolean
+  readonly #hosts: readonly FragmentHost[]
+  readonly #open: readonly number[]
+
+  /** Opens the store; rejects with SEATA_STORE_OPEN_FAILED. */
+  static async open(options: NodeOptions & { readonly kv: string }): Promise<Node> {
+    return new Node({ ...options, storage: await openStorage(options.kv) }, true)
+  }
+
+  constructor(options: NodeOptions & { readonly storage: Storage }, ownsStorage = false) {
+    this.#ownsStorage = ownsStorage
+    this.#storage = options.storage
+    const writer = randomBytes(8).readBigInt64BE()
+    this.#open = Array.from({ length: options.fragments }, (_, fragment) => fragment)
+    this.#hosts = this.#open.map(
+      (fragment) =>
+        new FragmentHost({
+          cluster: options.cluster,
+          fragment,
+          node: options.name,
+          writer,
+          window: WINDOW,
+          inflight: INFLIGHT,
+          storage: this.#storage,
+          settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, ...options.settings },
+          snapshots: { ...DEFAULT_SNAPSHOTS, ...options.snapshots },
+          clock: options.clock ?? systemClock,
+          logger: options.logger,
+          downstream: () => this.downstream
+        })
+    )
+  }
+
+  /** Resolves when every fragment serves, or is found to be unable to: see `health`. */
+  async start(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.start()))
+  }
+
+  /** Lets what is in flight be confirmed, `ms` at most, and closes the store. */
+  async stop(ms: number): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.stop(ms)))
+    if (this.#ownsStorage) await this.#storage.close()
+  }
+
+  get store(): string {
+    return this.#storage.url
+  }
+
+  request(request: LinkRequest): void {
+    const host = this.#hosts[request.fragment]
+    if (host) host.request(request)
+    else request.refuse('unavailable')
+  }
+
+  resources(resourceIds: readonly string[]): void {
+    for (const host of this.#hosts) host.resources(resourceIds)
+  }
+
+  openFragments(): readonly number[] {
+    return this.#open
+  }
+
+  serves(fragment: number): boolean {
+    return this.#hosts[fragment]?.serving ?? false
+  }
+
+  exists(fragment: number): boolean {
+    return this.#hosts[fragment] !== undefined
+  }
+
+  get health(): NodeHealth {
+    const fragments = this.#hosts.map((host) => host.health)
+    const { url, flushes } = this.#storage
+    return { ok: this.#hosts.every((host) => host.serving), store: url, fsyncs: flushes ?? null, fragments }
+  }
+}

@@ -1,0 +1,113 @@
+// What waits for the log: effects collect into records, and replies and calls leave when their record is confirmed.
+
+import { writeEffect } from '../core/effects.ts'
+import type { Outputs, Reply } from '../core/outputs.ts'
+import { Writer } from '../wire/bytes.ts'
+import { MAX_RECORD_BYTES } from '../wire/limits.ts'
+import type { BranchCall } from '../wire/link.ts'
+
+/** What leaves together. */
+export interface Parcel {
+  readonly replies: Reply[]
+  readonly calls: BranchCall[]
+  /** When the first of it came, ms. */
+  readonly since: number
+}
+
+/** The effects of one record to be, and what waits for it. */
+export interface Batch extends Parcel {
+  readonly payload: Buffer
+}
+
+function parcel(since: number): Parcel {
+  return { replies: [], calls: [], since }
+}
+
+export class Outbox {
+  /** Records that are full and wait for their append. */
+  readonly #closed: Batch[] = []
+  #effects = new Writer(64 * 1024)
+  #open: Parcel | null = null
+  #closedBytes = 0
+  /** What waits for nothing but the certainty that we still lead. */
+  #reads: Parcel | null = null
+
+  /** Bytes of effects that wait for their append. */
+  get bytes(): number {
+    return this.#closedBytes + this.#effects.pos
+  }
+
+  get hasEffects(): boolean {
+    return this.bytes > 0
+  }
+
+  get hasReads(): boolean {
+    return this.#reads !== null
+  }
+
+  /** Takes in a step's outputs. What may leave at once is handed to `leave`. */
+  take(out: Outputs, now: number, leave: { reply(reply: Reply): void; call(call: BranchCall): void }): void {
+    const bytes = this.#effects.pos
+    for (const effect of out.effects) writeEffect(this.#effects, effect)
+    const isOpen = this.#effects.pos > 0
+    if (isOpen && bytes === 0) this.#open = this.#readsOr(now)
+    for (const reply of out.replies) {
+      if (reply.release === 'now') leave.reply(reply)
+      else this.#waiting(isOpen, now).replies.push(reply)
+    }
+    for (const { call, release } of out.calls) {
+      if (release === 'now') leave.call(call)
+      else this.#waiting(isOpen, now).calls.push(call)
+    }
+    if (this.#effects.pos >= MAX_RECORD_BYTES) this.#close()
+  }
+
+  /** A record that is appended after a read came is proof for the read as well. */
+  #readsOr(now: number): Parcel {
+    const reads = this.#reads
+    this.#reads = null
+    return reads ?? parcel(now)
+  }
+
+  #waiting(isOpen: boolean, now: number): Parcel {
+    if (isOpen) return this.#open!
+    if (this.#closed.length > 0) return this.#closed.at(-1)!
+    return (this.#reads ??= parcel(now))
+  }
+
+  #close(): void {
+    const payload = Buffer.from(this.#effects.written)
+    this.#effects.pos = 0
+    this.#closed.push({ ...this.#open!, payload })
+    this.#closedBytes += payload.length
+    this.#open = null
+  }
+
+  /** The next record's batch; null when no effects wait. */
+  next(): Batch | null {
+    if (this.#closed.length === 0 && this.#effects.pos > 0) this.#close()
+    const batch = this.#closed.shift()
+    if (!batch) return null
+    this.#closedBytes -= batch.payload.length
+    return batch
+  }
+
+  /** What only waits for the certainty that we lead. */
+  takeReads(): Parcel | null {
+    const reads = this.#reads
+    this.#reads = null
+    return reads
+  }
+
+  /** Reads that could not be proven after all wait on. */
+  giveBack(reads: Parcel): void {
+    const waiting = this.#waiting(this.#effects.pos > 0, reads.since)
+    waiting.replies.unshift(...reads.replies)
+    waiting.calls.unshift(...reads.calls)
+  }
+
+  /** Everything that waits here, oldest first. */
+  parcels(): Parcel[] {
+    return [...this.#closed, this.#open, this.#reads].filter((parcel): parcel is Parcel => parcel !== null)
+  }
+}
