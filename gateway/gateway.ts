@@ -1,0 +1,183 @@
+// The gateway: stateless, in front of the nodes. It finds a request's fragment, sends or parks it, and carries phase two to the RMs.
+import type { AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { Reader, Writer } from '../tc-core/wire/bytes.ts'
+import type { AnswerCode } from '../tc-core/wire/errors.ts'
+import { str16 } from '../tc-core/wire/fields.ts'
+import type { Limits } from '../tc-core/wire/limits.ts'
+import type { BranchCall, CallOutcome, Downstream, Refusal, Upstream } from '../tc-core/wire/link.ts'
+import type { Log } from '../tc-core/wire/log.ts'
+import { isBadBody } from '../tc-core/wire/messages/index.ts'
+import { failedBody, Intake, type IntakeTarget } from './intake.ts'
+import { Listener } from './listener.ts'
+import { PARK_MS, Park } from './park.ts'
+import type { Pending } from './pending.ts'
+import { PhaseTwo } from './phase-two.ts'
+import { type ShardingStrategy, shardingStrategy } from './ring.ts'
+import { fragmentOfXid, treatmentOf } from './route.ts'
+import type { ClientSession } from './session.ts'
+import { XidSource } from './xid-source.ts'
+
+export interface GatewayOptions {
+  readonly host: string
+  readonly port: number
+  /** `host:port` in XIDs; default: where it listens. */
+  readonly advertise?: string
+  readonly strategy: string
+  readonly limits: Limits
+  readonly upstream: Upstream
+  readonly logger: Log
+  /** Days that RMs keep undo logs (Seata's `server.undo.logSaveDays`). */
+  readonly undoLogSaveDays: number
+  /** Ms between two UndoLogDelete (Seata's `server.undo.logDeletePeriod`). */
+  readonly undoLogDeletePeriod: number
+}
+
+/** The first UndoLogDelete after a start: Java's own delay. */
+const UNDO_LOG_DELAY_MS = 180_000
+const PARK_SWEEP_MS = 20
+const DRAIN_POLL_MS = 5
+
+const d1 = { version: 1, shortMsg: false } as const
+
+export class Gateway implements Downstream, IntakeTarget {
+  readonly phaseTwo = new PhaseTwo(() => this.now())
+  readonly #options: GatewayOptions
+  readonly #listener: Listener
+  readonly #park: Park
+  readonly #reader = new Reader(Buffer.alloc(0))
+  readonly #scratch = new Writer(1024)
+  #xids: XidSource | null = null
+  #ring: ShardingStrategy
+  #timers: NodeJS.Timeout[] = []
+  #begins = 0
+  #draining = false
+
+  /** Throws when the strategy has no such name. */
+  constructor(options: GatewayOptions) {
+    const { limits, logger, upstream } = options
+    this.#options = options
+    this.#park = new Park(limits.maxParked)
+    this.#ring = shardingStrategy(options.strategy, upstream.openFragments())
+    const intake = new Intake(this)
+    this.#listener = new Listener({
+      maxClients: limits.maxClients,
+      maxInFlight: limits.maxInFlight,
+      logger,
+      now: () => this.now(),
+      frame: (session, frame) => intake.frame(session, frame),
+      lost: (id) => this.phaseTwo.lost(id),
+      closed: (session) => this.#closed(session)
+    })
+    upstream.downstream = this
+  }
+
+  /** Resolves with the address; rejects when the port is taken. */
+  async listen(): Promise<AddressInfo> {
+    const { host, port, undoLogDeletePeriod, undoLogSaveDays } = this.#options
+    const address = await this.#listener.listen(host, port)
+    this.#xids = new XidSource(this.#options.advertise ?? `${reachable(address.address)}:${address.port}`)
+    const every = (ms: number, then: () => void) => this.#timers.push(setInterval(then, ms))
+    every(PARK_SWEEP_MS, () => this.#sweepPark())
+    every(1000, () => this.phaseTwo.sweep())
+    const deleteUndoLogs = () => this.phaseTwo.deleteUndoLogs(undoLogSaveDays)
+    this.#timers.push(
+      setTimeout(() => {
+        deleteUndoLogs()
+        every(undoLogDeletePeriod, deleteUndoLogs)
+      }, UNDO_LOG_DELAY_MS)
+    )
+    return address
+  }
+
+  now(): number {
+    return Math.floor(performance.timeOrigin + performance.now())
+  }
+
+  get connections(): number {
+    return this.#listener.sessions.size
+  }
+
+  get parked(): number {
+    return this.#park.size
+  }
+
+  /** Finds the fragment of a request and sends it there. */
+  dispatch(pending: Pending): void {
+    if (treatmentOf(pending.type) === 'begin') {
+      if (this.#draining) return this.#fail(pending, 'SEATA_SHUTTING_DOWN')
+      pending.fragment = this.#ring.determineGroup(`${pending.since}:${this.#begins++}`)
+      return this.#send(pending)
+    }
+    let xid: string
+    try {
+      xid = str16.read(this.#reader.reset(pending.bytes, pending.start + 2, pending.end), d1)
+    } catch (error) {
+      if (!isBadBody(error)) throw error
+      return this.#fail(pending, 'SEATA_BODY_UNREADABLE', error.message)
+    }
+    pending.fragment = fragmentOfXid(xid, (fragment) => this.#options.upstream.exists(fragment), this.#ring)
+    this.#send(pending)
+  }
+
+  #send(pending: Pending): void {
+    if (treatmentOf(pending.type) === 'begin') pending.proposed = this.#xids!.next(pending.fragment, pending.since)
+    this.#options.upstream.request(pending)
+  }
+
+  refused = (pending: Pending, reason: Refusal): void => {
+    if (pending.session.closed) return
+    if (reason === 'xid-taken') return this.#send(pending)
+    if (reason === 'lost') return this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
+    if (this.now() - pending.since >= PARK_MS) return this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
+    if (!this.#park.add(pending)) this.#fail(pending, 'SEATA_OVERLOADED', this.#park.size)
+  }
+
+  #fail(pending: Pending, code: AnswerCode, ...details: unknown[]): void {
+    pending.answer(failedBody(this.#scratch, pending.type, pending.client.version, pending.dialect, code, ...details))
+  }
+
+  #sweepPark(): void {
+    if (this.#park.size === 0) return
+    for (const fragment of this.#park.fragments()) this.servingChanged(fragment)
+    const old = this.#park.takeOlder(this.now() - PARK_MS)
+    for (const pending of old) this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
+  }
+
+  servingChanged(fragment: number): void {
+    const { upstream } = this.#options
+    if (!upstream.serves(fragment)) return
+    for (const pending of this.#park.take(fragment)) if (!pending.session.closed) upstream.request(pending)
+  }
+
+  resources(resourceIds: readonly string[]): void {
+    if (resourceIds.length > 0) this.#options.upstream.resources(resourceIds)
+  }
+
+  call(call: BranchCall, done: (outcome: CallOutcome) => void): void {
+    this.phaseTwo.call(call, done)
+  }
+
+  #closed(session: ClientSession): void {
+    this.phaseTwo.gone(session)
+  }
+
+  /** Takes no more connections and begins, lets what is in flight end, `ms` at most, and closes the connections. */
+  async stop(ms: number): Promise<void> {
+    const until = this.now() + ms
+    this.#draining = true
+    this.#listener.stopAccepting()
+    while (this.#listener.inFlight > 0 && this.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
+    }
+    for (const timer of this.#timers) clearTimeout(timer)
+    await this.#listener.close(Math.max(100, until - this.now()))
+  }
+}
+
+/** An address that clients can dial: where it listens, or when that is everywhere, the first that other machines can reach. */
+function reachable(listens: string): string {
+  if (listens !== '0.0.0.0' && listens !== '::') return listens
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
+  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'
+}

@@ -1,0 +1,195 @@
+// What becomes of a frame: a PONG, a registration, requests to fragments, the answer to a phase-two call, or a clear error.
+import { Reader, Writer } from '../tc-core/wire/bytes.ts'
+import { Codec, MessageType } from '../tc-core/wire/codes.ts'
+import { decompress, isKnownCompressor } from '../tc-core/wire/compress.ts'
+import type { AnswerCode } from '../tc-core/wire/errors.ts'
+import { failedResult } from '../tc-core/wire/failed-result.ts'
+import type { Dialect } from '../tc-core/wire/fields.ts'
+import { type Frame, MAX_FRAME_BYTES } from '../tc-core/wire/frame.ts'
+import type { Refusal } from '../tc-core/wire/link.ts'
+import { envelopeEnd, skipFields } from '../tc-core/wire/message.ts'
+import { isBadBody, plain, readBody, UnknownType, writeBody } from '../tc-core/wire/messages/index.ts'
+import { envelopeFor, mergeResult, type Part } from './merged.ts'
+import { Pending } from './pending.ts'
+import type { PhaseTwo } from './phase-two.ts'
+import { takeRegistration } from './registration.ts'
+import { treatmentOf } from './route.ts'
+import type { ClientSession } from './session.ts'
+
+/** Where what a frame holds goes on to. */
+export interface IntakeTarget {
+  readonly phaseTwo: PhaseTwo
+  dispatch(pending: Pending): void
+  refused(pending: Pending, reason: Refusal): void
+  resources(resourceIds: readonly string[]): void
+}
+
+const NO_BODY = Buffer.alloc(0)
+
+/** A frame's body, ready to be read: decompressed, with its type code in front. */
+interface Body {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+export class Intake {
+  readonly #target: IntakeTarget
+  readonly #scratch = new Writer(1024)
+
+  constructor(target: IntakeTarget) {
+    this.#target = target
+  }
+
+  frame(session: ClientSession, frame: Frame): void {
+    const { version, codec, compressor, id, messageType } = frame
+    if (messageType === MessageType.Ping) {
+      return session.send({ version, messageType: MessageType.Pong, codec, compressor, id }, NO_BODY)
+    }
+    if (messageType === MessageType.Pong) return
+    const dialect: Dialect = { version, shortMsg: session.dialect.shortMsg }
+    const body = this.#body(session, frame, dialect)
+    if (!body) return
+    const type = body.bytes.readUInt16BE(body.start)
+    switch (treatmentOf(type)) {
+      case 'registration':
+        return this.#registration(session, frame, dialect, body)
+      case 'branch-result':
+        return this.#target.phaseTwo.result(id, body.bytes, body.start, body.end, dialect)
+      case 'split':
+        return this.#merged(session, frame, dialect, body)
+      case undefined:
+        return this.#error(session, frame, dialect, type, 'SEATA_NOT_A_REQUEST', type)
+      default:
+        if (!session.client) return this.#error(session, frame, dialect, type, 'SEATA_NOT_REGISTERED')
+        this.#request(session, frame, dialect, { type, ...body })
+    }
+  }
+
+  #body(session: ClientSession, frame: Frame, dialect: Dialect): Body | null {
+    const { bytes, bodyStart, bodyEnd, codec, compressor, v0Type } = frame
+    const refuse = (code: AnswerCode, detail: unknown) => {
+      this.#error(session, { ...frame, codec: Codec.Seata, compressor: 0 }, dialect, 0, code, detail)
+      return null
+    }
+    if (v0Type >= 0) {
+      const body = Buffer.allocUnsafe(bodyEnd - bodyStart + 2)
+      body.writeUInt16BE(v0Type)
+      bytes.copy(body, 2, bodyStart, bodyEnd)
+      return { bytes: body, start: 0, end: body.length }
+    }
+    if (codec !== Codec.Seata) return refuse('SEATA_CODEC_UNKNOWN', codec)
+    if (!isKnownCompressor(compressor)) return refuse('SEATA_COMPRESSOR_UNKNOWN', compressor)
+    let body: Body = { bytes, start: bodyStart, end: bodyEnd }
+    if (compressor !== 0) {
+      try {
+        const plainBytes = decompress(compressor, bytes.subarray(bodyStart, bodyEnd), MAX_FRAME_BYTES)
+        body = { bytes: plainBytes, start: 0, end: plainBytes.length }
+      } catch (error) {
+        return refuse('SEATA_BODY_UNREADABLE', (error as Error).message)
+      }
+    }
+    if (body.end - body.start < 2) return refuse('SEATA_BODY_UNREADABLE', 'there is no type code')
+    return body
+  }
+
+  #registration(session: ClientSession, frame: Frame, dialect: Dialect, body: Body): void {
+    const { phaseTwo } = this.#target
+    try {
+      const message = readBody(new Reader(body.bytes, body.start, body.end), dialect)
+      const result = takeRegistration(session, message, frame, dialect, phaseTwo, (list) =>
+        this.#target.resources(list)
+      )
+      this.#scratch.pos = 0
+      writeBody(this.#scratch, result, dialect)
+      session.answer({ dialect, codec: frame.codec, compressor: frame.compressor, id: frame.id }, this.#scratch.written)
+    } catch (error) {
+      if (!isBadBody(error)) throw error
+      const type = body.bytes.readUInt16BE(body.start)
+      this.#error(session, frame, dialect, type, 'SEATA_BODY_UNREADABLE', error.message)
+    }
+  }
+
+  #request(session: ClientSession, frame: Frame, dialect: Dialect, body: { type: number } & Body): void {
+    const target = this.#target
+    session.inFlight++
+    const header = { dialect, codec: frame.codec, compressor: frame.compressor, id: frame.id }
+    target.dispatch(new Pending(session, header, body, null, target.refused))
+  }
+
+  #merged(session: ClientSession, frame: Frame, dialect: Dialect, body: Body): void {
+    const { version, codec, compressor, id } = frame
+    if (!session.client) return this.#error(session, frame, dialect, 0, 'SEATA_NOT_REGISTERED')
+    let parts: Part[]
+    let ids: number[]
+    try {
+      ;({ parts, ids } = splitMerged(body))
+    } catch (error) {
+      if (!isBadBody(error)) throw error
+      return this.#error(session, frame, dialect, 0, 'SEATA_BODY_UNREADABLE', error.message)
+    }
+    const header = { version, messageType: MessageType.Response, codec, compressor, id }
+    if (parts.length === 0) return session.send(header, mergeResult([]))
+    const envelope = envelopeFor(session, header, session.client.version, parts, ids)
+    const target = this.#target
+    const shared = { dialect, codec, compressor, id }
+    session.inFlight += parts.length
+    for (const [part, { type, start, end }] of parts.entries()) {
+      const inner = { type, bytes: body.bytes, start, end }
+      const pending = new Pending(session, shared, inner, { envelope, part }, target.refused)
+      target.dispatch(pending)
+    }
+  }
+
+  #error(
+    session: ClientSession,
+    frame: Pick<Frame, 'id' | 'codec' | 'compressor' | 'messageType'>,
+    dialect: Dialect,
+    type: number,
+    code: AnswerCode,
+    ...details: unknown[]
+  ): void {
+    const { id, codec, compressor, messageType } = frame
+    // An answer of a client that nobody can read is the end of a call; a request of a client gets an answer.
+    if (messageType === MessageType.Response) this.#target.phaseTwo.lost(id)
+    const body = failedBody(this.#scratch, type, session.client?.version ?? 0, dialect, code, ...details)
+    session.answer({ dialect, codec, compressor, id }, body)
+  }
+}
+
+/** The body of a failed result; valid until the writer is used again. */
+export function failedBody(
+  w: Writer,
+  requestType: number,
+  version: number,
+  dialect: Dialect,
+  code: AnswerCode,
+  ...details: readonly unknown[]
+): Buffer {
+  w.pos = 0
+  writeBody(w, failedResult(requestType, version, code, details), dialect)
+  return w.written
+}
+
+function isRequest(type: number): boolean {
+  const treatment = treatmentOf(type)
+  return treatment === 'begin' || treatment === 'by-xid'
+}
+
+/** The parts of a MergedWarp and their ids, without making values of them. */
+function splitMerged(body: Body): { parts: Part[]; ids: number[] } {
+  const r = new Reader(body.bytes, body.start + 2, body.end)
+  r.end = envelopeEnd(r)
+  const parts: Part[] = []
+  for (let count = r.u16(); count > 0; count--) {
+    const start = r.pos
+    const type = r.u16()
+    const table = isRequest(type) ? plain.find(type) : undefined
+    if (!table) throw new UnknownType(type)
+    skipFields(table, r)
+    parts.push({ type, start, end: r.pos })
+  }
+  const ids: number[] = []
+  while (r.left >= 4) ids.push(r.i32())
+  return { parts, ids }
+}

@@ -1,0 +1,140 @@
+// The Seata port: accepts client connections, watches over them, and lets them go.
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { errorText } from '../tc-core/wire/errors.ts'
+import type { Frame, FrameError } from '../tc-core/wire/frame.ts'
+import { MAX_HELD_BYTES } from '../tc-core/wire/limits.ts'
+import { type Log, RateLimited } from '../tc-core/wire/log.ts'
+import { ClientSession, type SessionOwner } from './session.ts'
+
+export interface ListenerOptions {
+  readonly maxClients: number
+  readonly maxInFlight: number
+  readonly logger: Log
+  now(): number
+  frame(session: ClientSession, frame: Frame): void
+  /** There will be no answer to this call of the coordinator. */
+  lost(id: number): void
+  closed(session: ClientSession): void
+}
+
+/** A connection without a byte for so long is closed: Java's own limit, and its clients are not silent for more than 10 s. */
+const IDLE_MS = 15_000
+/** A response's header without its body for so long: the RM that sent it failed while it wrote. */
+const HEADER_ONLY_MS = 1_000
+const SWEEP_MS = 500
+
+export class Listener implements SessionOwner {
+  readonly maxInFlight: number
+  readonly #options: ListenerOptions
+  readonly #server: Server
+  readonly #sessions = new Set<ClientSession>()
+  readonly #unframeable = new RateLimited()
+  readonly #idle = new RateLimited()
+  readonly #refused = new RateLimited()
+  #sweeper: NodeJS.Timeout | null = null
+
+  constructor(options: ListenerOptions) {
+    this.#options = options
+    this.maxInFlight = options.maxInFlight
+    this.#server = createServer((socket) => this.#accept(socket))
+  }
+
+  /** Resolves with the address it listens on; rejects when it cannot. */
+  async listen(host: string, port: number): Promise<AddressInfo> {
+    this.#server.listen(port, host)
+    await once(this.#server, 'listening')
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
+    return this.#server.address() as AddressInfo
+  }
+
+  get sessions(): ReadonlySet<ClientSession> {
+    return this.#sessions
+  }
+
+  now(): number {
+    return this.#options.now()
+  }
+
+  #accept(socket: Socket): void {
+    const { maxClients, logger } = this.#options
+    if (this.#sessions.size >= maxClients) {
+      socket.destroy()
+      const text = errorText('SEATA_TOO_MANY_CLIENTS', maxClients)
+      return this.#refused.pass(this.now(), (held) => logger.warn({ code: 'SEATA_TOO_MANY_CLIENTS', held }, text))
+    }
+    this.#sessions.add(new ClientSession(socket, this))
+  }
+
+  frame(session: ClientSession, frame: Frame): void {
+    this.#options.frame(session, frame)
+  }
+
+  spoiled(session: ClientSession, id: number): void {
+    this.#options.logger.warn(
+      { client: session.address, id },
+      'the RM left a header without a body: its handler failed'
+    )
+    this.#options.lost(id)
+  }
+
+  unframeable(session: ClientSession, error: FrameError): void {
+    session.destroy()
+    const fields = { code: 'SEATA_FRAME_INVALID', client: session.address }
+    const text = errorText('SEATA_FRAME_INVALID', error.message)
+    this.#unframeable.pass(this.now(), (held) => this.#options.logger.warn({ ...fields, held }, text))
+  }
+
+  closed(session: ClientSession): void {
+    this.#sessions.delete(session)
+    this.#options.closed(session)
+  }
+
+  #sweep(): void {
+    const now = this.now()
+    let held = 0
+    for (const session of this.#sessions) {
+      held += session.held
+      if (now - session.heardAt >= IDLE_MS && !session.paused) this.#close(session, now)
+      else if (held > MAX_HELD_BYTES) session.destroy()
+      else if (session.headerOnlySince > 0 && now - session.headerOnlySince >= HEADER_ONLY_MS) {
+        // Should the body still come, the frame is whole; should another frame begin instead, the reader sees that.
+        session.headerOnlySince = 0
+        this.spoiled(session, session.headerOnly)
+      }
+    }
+  }
+
+  #close(session: ClientSession, now: number): void {
+    session.destroy()
+    const text = errorText('SEATA_IDLE', IDLE_MS)
+    this.#idle.pass(now, (held) => this.#options.logger.info({ client: session.address, held }, text))
+  }
+
+  /** Accepts no more. */
+  stopAccepting(): void {
+    this.#server.close()
+  }
+
+  get inFlight(): number {
+    let inFlight = 0
+    for (const session of this.#sessions) inFlight += session.inFlight
+    return inFlight
+  }
+
+  /** Sends what is left to send, `ms` at most, and closes every connection. */
+  async close(ms: number): Promise<void> {
+    this.#server.close()
+    if (this.#sweeper) clearInterval(this.#sweeper)
+    const ends = [...this.#sessions].map((session) => {
+      session.end()
+      // Not events.once: a client that is gone already is no reason to fail.
+      return new Promise((resolve) => session.socket.once('close', resolve))
+    })
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)))
+    await Promise.race([Promise.all(ends), late])
+    clearTimeout(timer)
+    for (const session of this.#sessions) session.destroy()
+  }
+}

@@ -1,0 +1,69 @@
+// RegisterTM, RegisterRM and UnregisterRM: who a connection is.
+
+import { MessageType } from '../tc-core/wire/codes.ts'
+import type { Dialect } from '../tc-core/wire/fields.ts'
+import type { Frame } from '../tc-core/wire/frame.ts'
+import type { AnyMessage, MessageOf } from '../tc-core/wire/message.ts'
+import { type RegisterRM, RegisterTM, UnregisterRM } from '../tc-core/wire/messages/index.ts'
+import { parseVersion } from '../tc-core/wire/version.ts'
+import type { PhaseTwo } from './phase-two.ts'
+import type { ClientSession } from './session.ts'
+
+/**
+ * The version that clients are told. Clients up to 2.6 only log it; a 2.7 client sends UnregisterRM to whoever is at least 2.6.0, and we
+ * know what that is.
+ */
+export const SERVER_VERSION = '2.6.0'
+
+type Identity = MessageOf<typeof RegisterTM>
+
+/** Takes a registration in and returns its result. `told` gets the resources that an RM newly registered. */
+export function takeRegistration(
+  session: ClientSession,
+  message: AnyMessage,
+  frame: Pick<Frame, 'messageType' | 'codec'>,
+  dialect: Dialect,
+  phaseTwo: PhaseTwo,
+  told: (resourceIds: string[]) => void
+): AnyMessage {
+  const type = message.type + 1
+  if (message.type === RegisterTM.code) {
+    // seata-go alone registers its TM without waiting for an answer.
+    identify(session, message as Identity, dialect, frame, frame.messageType === MessageType.OneWay)
+    return accepted(type)
+  }
+  const { resourceIds } = message as MessageOf<typeof RegisterRM>
+  const list = resourceIds.split(',').filter((resourceId) => resourceId !== '')
+  if (message.type === UnregisterRM.code) {
+    phaseTwo.drop(session, list)
+    return { type, identified: list.length > 0, version: SERVER_VERSION } as AnyMessage
+  }
+  // The first registration of a connection says who it is; a later RegisterRM only adds resources, as on the Java server.
+  if (!session.client) identify(session, message as Identity, dialect, frame, false)
+  session.isRm = true
+  phaseTwo.add(session, list)
+  told(list)
+  return accepted(type)
+}
+
+function identify(
+  session: ClientSession,
+  message: Identity,
+  dialect: Dialect,
+  frame: Pick<Frame, 'codec'>,
+  shortMsg: boolean
+): void {
+  const { applicationId, transactionServiceGroup, version } = message
+  session.client = {
+    applicationId,
+    transactionServiceGroup,
+    clientId: `${applicationId}:${session.address}`,
+    version: parseVersion(version)
+  }
+  session.dialect = { version: dialect.version, shortMsg: shortMsg || session.dialect.shortMsg }
+  session.codec = frame.codec
+}
+
+function accepted(type: number): AnyMessage {
+  return { type, resultCode: 1, identified: true, version: SERVER_VERSION } as AnyMessage
+}

@@ -1,0 +1,157 @@
+// One client connection: its bytes in, its answers out, and what it registered as.
+import type { Socket } from 'node:net'
+import { Writer } from '../tc-core/wire/bytes.ts'
+import { Codec, MessageType } from '../tc-core/wire/codes.ts'
+import type { Dialect } from '../tc-core/wire/fields.ts'
+import { type Frame, FrameError, FrameReader, type Header, writeFrame } from '../tc-core/wire/frame.ts'
+import { MAX_UNSENT_BYTES, MAX_UNSENT_BYTES_HARD } from '../tc-core/wire/limits.ts'
+import type { Client } from '../tc-core/wire/link.ts'
+
+/** What a session needs of the listener that it belongs to. */
+export interface SessionOwner {
+  now(): number
+  /** A whole frame; valid during the call. */
+  frame(session: ClientSession, frame: Frame): void
+  /** A response of which there is only the header: its call will get no other answer. */
+  spoiled(session: ClientSession, id: number): void
+  unframeable(session: ClientSession, error: FrameError): void
+  closed(session: ClientSession): void
+  readonly maxInFlight: number
+}
+
+const OUT_BYTES = 1024
+const OUT_BYTES_KEPT = 64 * 1024
+
+export class ClientSession {
+  readonly socket: Socket
+  readonly ip: string
+  readonly port: number
+  readonly #owner: SessionOwner
+  readonly #reader: FrameReader
+  #out = new Writer(OUT_BYTES)
+  #flushing = false
+  /** It is not read at the moment. */
+  paused = false
+  closed = false
+  /** When the last byte came, ms. */
+  heardAt: number
+  /** When a response's header came without any of its body, ms; 0: none. */
+  headerOnlySince = 0
+  /** Requests without an answer. */
+  inFlight = 0
+
+  /** Who it is; null until it registered. */
+  client: Client | null = null
+  isRm = false
+  readonly resources = new Set<string>()
+  /** Form and serializer of what it registered with: what the coordinator asks it comes in the same. */
+  dialect: Dialect = { version: 1, shortMsg: false }
+  codec: number = Codec.Seata
+  /** Ids of phase-two calls that it owes an answer. */
+  readonly calls = new Set<number>()
+
+  constructor(socket: Socket, owner: SessionOwner) {
+    this.socket = socket
+    this.#owner = owner
+    // What Java shows of an IPv4 client that came over a dual-stack socket.
+    this.ip = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
+    this.port = socket.remotePort ?? 0
+    this.heardAt = owner.now()
+    this.#reader = new FrameReader(
+      (frame) => owner.frame(this, frame),
+      (id) => owner.spoiled(this, id)
+    )
+    socket.setNoDelay(true)
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    socket.on('drain', () => this.#adjustReading())
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      this.closed = true
+      owner.closed(this)
+    })
+  }
+
+  get address(): string {
+    return `${this.ip}:${this.port}`
+  }
+
+  /** Bytes held of an unfinished frame. */
+  get held(): number {
+    return this.#reader.held
+  }
+
+  /** It does not read what it is sent. */
+  get stuck(): boolean {
+    return this.socket.writableLength > MAX_UNSENT_BYTES
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.closed) return
+    this.heardAt = this.#owner.now()
+    try {
+      this.#reader.push(chunk)
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error
+      return this.#owner.unframeable(this, error)
+    }
+    this.headerOnlySince = this.#reader.headerOnly >= 0 ? this.heardAt : 0
+    this.#adjustReading()
+  }
+
+  /** The id of the response whose header is here without its body. */
+  get headerOnly(): number {
+    return this.#reader.headerOnly
+  }
+
+  /** A response to a request. */
+  answer(request: { dialect: Dialect; codec: number; compressor: number; id: number }, body: Buffer): void {
+    const { dialect, codec, compressor, id } = request
+    this.send({ version: dialect.version, messageType: MessageType.Response, codec, compressor, id }, body)
+  }
+
+  /** Appends a frame; what is sent in one turn of the event loop leaves in one write. */
+  send(header: Header, body: Uint8Array): void {
+    if (this.closed) return
+    writeFrame(this.#out, header, body)
+    if (this.#flushing) return
+    this.#flushing = true
+    process.nextTick(flush, this)
+  }
+
+  flush(): void {
+    this.#flushing = false
+    if (this.closed || this.#out.pos === 0) return
+    this.socket.write(this.#out.written)
+    const { writableLength } = this.socket
+    // What the kernel did not take at once still lies in the writer's bytes.
+    if (writableLength > 0 || this.#out.bytes.length > OUT_BYTES_KEPT) this.#out = new Writer(OUT_BYTES)
+    else this.#out.pos = 0
+    if (writableLength > MAX_UNSENT_BYTES_HARD) this.destroy()
+    else this.#adjustReading()
+  }
+
+  /** A client that does not read its answers, or has too many requests waiting, is not read: it is held back, and nobody else. */
+  #adjustReading(): void {
+    const hold = this.stuck || this.inFlight >= this.#owner.maxInFlight
+    if (hold === this.paused) return
+    this.paused = hold
+    if (hold) return void this.socket.pause()
+    this.heardAt = this.#owner.now()
+    this.socket.resume()
+  }
+
+  destroy(): void {
+    this.closed = true
+    this.socket.destroy()
+  }
+
+  /** Sends what is left and closes. */
+  end(): void {
+    this.flush()
+    this.socket.end()
+  }
+}
+
+function flush(session: ClientSession): void {
+  session.flush()
+}
