@@ -1,0 +1,105 @@
+// The command's options out of flags, SEATA_ variables and a YAML file; a flag wins over a variable, a variable over the file.
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { parse as parseYaml } from 'yaml'
+import { SeataError } from '../tc-core/wire/errors.ts'
+import { type Config, configure, suggestion } from './config.ts'
+import { allowedOf, flagOf, OPTIONS, type Option, variableOf } from './options.ts'
+
+export interface Arguments {
+  readonly help: boolean
+  readonly config: Config
+  /** SEATA_ variables that are no options: perhaps misspelt. */
+  readonly unknownVariables: readonly string[]
+}
+
+/** Throws SEATA_OPTION_INVALID. */
+export function readArguments(args: readonly string[], env: NodeJS.ProcessEnv): Arguments {
+  const flags = readFlags(args)
+  if (flags.get('help') === 'true') return { help: true, config: configure({}, 'command'), unknownVariables: [] }
+  const file = flags.get('config') ?? env.SEATA_CONFIG
+  const given: Record<string, unknown> = file === undefined ? {} : readFile(file)
+  const names = new Map<string, string>(Object.keys(given).map((key) => [key, `${key} in ${file}`]))
+  for (const option of OPTIONS) {
+    const variable = variableOf(option)
+    const flag = flagOf(option).slice(2)
+    const text = flags.get(flag) ?? env[variable]
+    if (text === undefined) continue
+    given[option.key] = typed(option, text)
+    names.set(option.key, flags.has(flag) ? flagOf(option) : variable)
+  }
+  const known = new Set(['SEATA_CONFIG', ...OPTIONS.map(variableOf)])
+  return {
+    help: false,
+    config: configure(given, 'command', (key) => names.get(key) ?? key),
+    unknownVariables: Object.keys(env).filter((name) => name.startsWith('SEATA_') && !known.has(name))
+  }
+}
+
+function readFlags(args: readonly string[]): Map<string, string> {
+  const booleans = OPTIONS.filter((option) => option.type === 'boolean').map((option) => flagOf(option).slice(2))
+  const known = new Set(['config', 'help', ...OPTIONS.map((option) => flagOf(option).slice(2))])
+  const flags = new Map<string, string>()
+  const { tokens } = parseArgs({ args: [...args], strict: false, tokens: true, options: optionTypes(known) })
+  for (const token of tokens) {
+    if (token.kind !== 'option') throw invalid(`${args[token.index]} is not an option`)
+    const { name, rawName, value } = token
+    if (!known.has(name))
+      throw invalid(`${rawName} is not an option${suggestion(name.replace(/-./g, (s) => s[1]!.toUpperCase()))}`)
+    if (name === 'help') flags.set(name, 'true')
+    else if (value !== undefined) flags.set(name, value)
+    else if (booleans.includes(name)) flags.set(name, 'true')
+    else throw invalid(`${rawName} needs a value`)
+  }
+  return flags
+}
+
+function optionTypes(known: ReadonlySet<string>) {
+  const types: Record<string, { type: 'string' | 'boolean'; short?: string }> = {}
+  for (const name of known) types[name] = { type: 'string' }
+  for (const option of OPTIONS) if (option.type === 'boolean') types[flagOf(option).slice(2)] = { type: 'boolean' }
+  types.help = { type: 'boolean', short: 'h' }
+  return types
+}
+
+function readFile(path: string): Record<string, unknown> {
+  let content: unknown
+  try {
+    content = parseYaml(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw invalid(`the file ${path} cannot be read: ${(error as Error).message.split('\n')[0]}`)
+  }
+  if (content === null || content === undefined) return {}
+  if (typeof content !== 'object' || Array.isArray(content))
+    throw invalid(`the file ${path} has to hold keys and values`)
+  return { ...content }
+}
+
+/** Text as the option's type, or the text itself when it is none: then the check says what is wrong with it. */
+function typed(option: Option, text: string): unknown {
+  if (option.type === 'integer' && /^-?\d+$/.test(text.trim())) return Number(text)
+  if (option.type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
+  return text
+}
+
+function invalid(text: string): SeataError {
+  return new SeataError('SEATA_OPTION_INVALID', [text])
+}
+
+/** The text of --help. */
+export function helpText(): string {
+  const lines = OPTIONS.map((option) => {
+    const value = option.type === 'boolean' ? '' : ` ${option.type === 'integer' ? 'N' : 'TEXT'}`
+    const head = `  ${flagOf(option)}${value}`
+    const standard = option.default === '' ? '' : ` (default ${option.default})`
+    return `${head.padEnd(36)}${option.doc}${standard}\n${' '.repeat(36)}${variableOf(option)}; ${allowedOf(option)}`
+  })
+  return `fastify-seata start [options]: a Seata coordinator in one process
+
+  --config FILE                     YAML file with options as keys: host, port, httpPort, … (SEATA_CONFIG)
+${lines.join('\n')}
+  -h, --help                        this text
+
+A flag wins over a variable, a variable over the file.
+`
+}
