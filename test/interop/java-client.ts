@@ -1,0 +1,85 @@
+// The Java program of one Seata version: its sources fitted to that version, built by Maven, and run against a coordinator.
+import { cpSync, globSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import type { Database } from './mariadb.ts'
+import { findTool, type Processes } from './processes.ts'
+
+const SOURCES = join(import.meta.dirname, 'java')
+const APACHE = 'org.apache.seata'
+const BEFORE_APACHE = 'io.seata'
+const BUILD_MS = 600_000
+const RUN_MS = 180_000
+
+/** The Maven group of a version, which is its Java package too: the name changed with 2.1.0. */
+function groupOf(version: string): string {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return major > 2 || (major === 2 && minor >= 1) ? APACHE : BEFORE_APACHE
+}
+
+export class JavaClient {
+  readonly #processes: Processes
+  readonly #version: string
+  readonly #folder: string
+
+  constructor(processes: Processes, folder: string, version: string) {
+    this.#processes = processes
+    this.#version = version
+    this.#folder = join(folder, `java-${version}`)
+  }
+
+  async build(): Promise<void> {
+    const group = groupOf(this.#version)
+    cpSync(join(SOURCES, 'pom.xml'), join(this.#folder, 'pom.xml'))
+    cpSync(join(SOURCES, 'src'), join(this.#folder, 'src'), { recursive: true })
+    for (const path of globSync(join(this.#folder, 'src/**/*.java'))) {
+      writeFileSync(path, readFileSync(path, 'utf8').replaceAll(APACHE, group))
+    }
+    const properties = [`-Dseata.group=${group}`, `-Dseata.version=${this.#version}`, '-Dstyle.color=never']
+    await this.#processes.run(
+      `build-${this.#version}`,
+      {
+        command: findTool('mvn'),
+        args: ['--batch-mode', '--quiet', ...properties, 'compile', 'dependency:build-classpath'],
+        cwd: this.#folder
+      },
+      BUILD_MS
+    )
+  }
+
+  /** Gives each line that the program prints, and fails when the program does. */
+  async run(
+    coordinator: string,
+    database: Database,
+    skipped: readonly string[],
+    onLine: (line: string) => void
+  ): Promise<void> {
+    const classes = join(this.#folder, 'target/classes')
+    const libraries = readFileSync(join(this.#folder, 'target/classpath.txt'), 'utf8').trim()
+    const schema = `interop_${this.#version.replaceAll(/\W/g, '_')}`
+    const url = `jdbc:mysql://127.0.0.1:${database.port}/${schema}?createDatabaseIfNotExist=true&useSSL=false`
+    await this.#processes.run(
+      `client-${this.#version}`,
+      {
+        command: findTool('java'),
+        args: [
+          '-Xmx256m',
+          '-XX:TieredStopAtLevel=1',
+          // The Spring of Seata 1.4 makes classes in a way that Java 17 refuses else.
+          '--add-opens=java.base/java.lang=ALL-UNNAMED',
+          '-Dorg.slf4j.simpleLogger.showDateTime=true',
+          '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS',
+          '-cp',
+          classes + delimiter + libraries,
+          'interop.Main',
+          coordinator,
+          url,
+          database.user,
+          database.password,
+          ...skipped
+        ],
+        onLine
+      },
+      RUN_MS
+    )
+  }
+}
