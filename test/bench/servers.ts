@@ -1,0 +1,156 @@
+// Starts and stops the servers that the bench measures: ours, the peer, and the stub that does nothing.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { javaVersion, type PeerOptions, startPeer, tuning } from './java-server/peer.ts'
+
+export interface Server {
+  readonly name: string
+  readonly host: string
+  readonly port: number
+  /** Where `GET /health/detail` is answered. */
+  readonly httpPort: number | null
+  /** Null when it was given to us without: no CPU, no memory. */
+  readonly pid: number | null
+  stop(): Promise<void>
+}
+
+/** A server to measure: started anew for every workload, so that none inherits another's memory. */
+export interface Side {
+  readonly name: string
+  readonly what: string
+  start(): Promise<Server>
+}
+
+/** The line by which a server of ours tells its ports. */
+const PORTS = /(?:Seata on \S+:|rpc=)(?<rpc>\d+)(?:, HTTP on \S+:(?<http>\d+))?/
+const START_MS = 30_000
+const STOP_MS = 10_000
+const ROOT = join(import.meta.dirname, '../..')
+
+const children = new Set<ChildProcess>()
+const dirs = new Set<string>()
+
+// However the bench ends, it leaves no process and no data.
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+  for (const dir of dirs) rmSync(dir, { recursive: true, force: true })
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
+function makeDir(root: string, name: string): string {
+  const dir = mkdtempSync(join(root, `${name}-`))
+  dirs.add(dir)
+  return dir
+}
+
+async function stop(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL', dir: string | null): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    const exit = once(child, 'exit')
+    child.kill(signal)
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+    await exit
+    clearTimeout(timer)
+  }
+  children.delete(child)
+  if (dir === null) return
+  rmSync(dir, { recursive: true, force: true })
+  dirs.delete(dir)
+}
+
+/** Starts a Node program of ours and waits for the line with its ports. */
+async function startNode(name: string, args: readonly string[], dir: string | null): Promise<Server> {
+  const env = { ...process.env, NODE_ENV: 'production' }
+  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  children.add(child)
+  let said = ''
+  const ports = await new Promise<RegExpExecArray>((resolve, reject) => {
+    const fail = (why: string) => reject(new Error(`${name} ${why}: node ${args.join(' ')}\n${said.slice(-2000)}`))
+    const timer = setTimeout(() => fail(`told no ports in ${START_MS / 1000} s`), START_MS)
+    const onData = (chunk: Buffer) => {
+      said = (said + chunk.toString()).slice(-10_000)
+      const match = said
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => PORTS.exec(line))
+        .find((found) => found !== null)
+      if (!match) return
+      clearTimeout(timer)
+      resolve(match)
+    }
+    child.stdout.on('data', onData)
+    child.stderr.on('data', onData)
+    child.once('exit', (code) => {
+      clearTimeout(timer)
+      fail(`ended with code ${code}`)
+    })
+  })
+  // From here on nobody reads what it says, but it must be able to say it.
+  for (const stream of [child.stdout, child.stderr]) stream.removeAllListeners('data').resume()
+  const { rpc, http } = ports.groups as { rpc: string; http?: string }
+  return {
+    name,
+    host: '127.0.0.1',
+    port: Number(rpc),
+    httpPort: http === undefined ? null : Number(http),
+    pid: child.pid ?? null,
+    stop: () => stop(child, 'SIGTERM', dir)
+  }
+}
+
+/** @param kv our storage as a URL; default its own, in a folder of its own. */
+export function ours(root: string, kv: string | undefined): Side {
+  const args = ['plugin/cli.ts', 'start', '--port', '0', '--http-port', '0']
+  return {
+    name: 'ours',
+    what: `fastify-seata, one process, storage ${kv ?? 'as by default'}`,
+    start() {
+      const dir = makeDir(root, 'ours')
+      return startNode('ours', [...args, '--kv', kv ?? `sqlite:${dir}`], dir)
+    }
+  }
+}
+
+/** A server of ours that runs already: `host:port[:pid]`. */
+export function running(address: string, httpPort: number | null): Side {
+  const [host, port, pid] = address.split(':')
+  const server: Server = {
+    name: 'ours',
+    host: host!,
+    port: Number(port),
+    httpPort,
+    pid: pid === undefined ? null : Number(pid),
+    stop: () => Promise.resolve()
+  }
+  return { name: 'ours', what: 'fastify-seata, was running before the bench', start: () => Promise.resolve(server) }
+}
+
+export function stub(): Side {
+  return {
+    name: 'stub',
+    what: 'the stub: answers at once, keeps and stores nothing',
+    start: () => startNode('stub', ['test/bench/stub.ts'], null)
+  }
+}
+
+export function peer(root: string, options: Omit<PeerOptions, 'dir'>): Side {
+  const { logLevel, heap, flush, jvm } = options
+  const settings = ['file mode', `${flush} flush`, `log level ${logLevel}`, `heap ${heap}`, ...tuning(logLevel), ...jvm]
+  return {
+    name: 'peer',
+    what: `Apache Seata 2.0.0, ${settings.join(', ')}; ${javaVersion() ?? 'no Java'}`,
+    async start() {
+      const dir = makeDir(root, 'peer')
+      const { host, port, process: child } = await startPeer({ ...options, dir }, (started) => children.add(started))
+      return {
+        name: 'peer',
+        host,
+        port,
+        httpPort: null,
+        pid: child.pid ?? null,
+        stop: () => stop(child, 'SIGKILL', dir)
+      }
+    }
+  }
+}
