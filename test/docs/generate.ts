@@ -1,0 +1,113 @@
+// Makes the pages that follow from tables: docs/configuration.md and docs/errors.md. `npm run docs` writes them, a test compares.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { allowedOf, flagOf, OPTIONS, type Option, variableOf } from '../../plugin/options.ts'
+import { exceptionOrdinal } from '../../tc-core/wire/codes.ts'
+import { ERRORS } from '../../tc-core/wire/errors.ts'
+import { V2_0_0 } from '../../tc-core/wire/version.ts'
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+}
+
+function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
+}
+
+function optionRow(option: Option): string[] {
+  const standard = option.default === '' ? '' : `\`${option.default}\``
+  const where = option.commandOnly ? ' Command only.' : ''
+  return [
+    `\`${option.key}\``,
+    `\`${flagOf(option)}\``,
+    `\`${variableOf(option)}\``,
+    standard,
+    allowedOf(option),
+    option.doc + where
+  ]
+}
+
+export function configurationPage(): string {
+  const limits = OPTIONS.filter(
+    (option) =>
+      option.key.startsWith('max') && option.key !== 'maxCommitRetryTimeout' && option.key !== 'maxRollbackRetryTimeout'
+  )
+  const others = OPTIONS.filter((option) => !limits.includes(option))
+  const head = ['key', 'flag', 'variable', 'default', 'allowed', 'what it does']
+  return `# Configuration
+
+Every option is a flag of \`fastify-seata start\`, an environment variable, and a key of one YAML file (\`--config FILE\` or \`SEATA_CONFIG\`).
+A flag wins over a variable, a variable over the file. As a plugin the keys are the options of \`app.register(seata, { … })\`.
+A value that is not allowed, or a key that does not exist, stops the start with a message that names it.
+
+    # seata.yml
+    host: 0.0.0.0
+    advertise: seata.example.com:8091
+    kv: sqlite:/var/lib/seata
+
+    fastify-seata start --config seata.yml --port 8092
+
+## Options
+
+${tableOf(head, others.map(optionRow))}
+
+## Limits
+
+What may grow has a limit; at the limit the client gets a clear error (see [errors](errors.md)) and nothing else changes.
+
+${tableOf(head, limits.map(optionRow))}
+
+Fixed limits: a frame has at most 8 MiB; lock key and application data of one branch together 512 KiB; an XID 64 bytes (XA allows no more).
+
+## Stores
+
+| URL | what | when |
+| --- | --- | --- |
+| \`sqlite:DIR\` | SQLite's write-ahead log, in a thread of its own; part of Node | the default: one machine |
+| \`lmdb:DIR\` | LMDB | one machine; slower, for those who know and want it |
+| \`memory:\` | nothing is kept | tests |
+
+Whatever the store, an answer leaves only after what it promises is flushed to disk. A directory belongs to one coordinator at a time: a second
+process that is started on it takes over, and the first stops serving and says so.
+`
+}
+
+function errorRows(answers: boolean): string[][] {
+  return Object.entries(ERRORS)
+    .filter(([, entry]) => 'exception' in entry === answers)
+    .map(([code, entry]) => {
+      const text = `\`${entry.text.replaceAll('%s', '…')}\``
+      if (!('exception' in entry)) return [`\`${code}\``, entry.effect, text]
+      return [
+        `\`${code}\``,
+        `${entry.exception} (${exceptionOrdinal(entry.exception, V2_0_0)})`,
+        `${entry.wrapper}[${text}]`
+      ]
+    })
+}
+
+export function errorsPage(): string {
+  return `# Errors
+
+Every error has a code. Clients do not see the code: they get what their protocol has for it.
+
+## What a client gets
+
+A failed result with this exception code (its number here is that of clients from 2.0 on; older clients get theirs, and never one that they
+cannot read) and this text. Java's TM looks only at the global status in the results of commit, rollback and status: there the status is what the
+transaction has, or, when nothing is known, \`Finished\` for a commit, so that the TM raises \`CommitHeuristic\` and does not take it for a success,
+and \`UnKnown\` for the others.
+
+${tableOf(['code', 'exception code', 'text'], errorRows(true))}
+
+## What else happens
+
+${tableOf(['code', 'effect', 'text'], errorRows(false))}
+`
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const docs = join(import.meta.dirname, '../../docs')
+  writeFileSync(join(docs, 'configuration.md'), configurationPage())
+  writeFileSync(join(docs, 'errors.md'), errorsPage())
+}
