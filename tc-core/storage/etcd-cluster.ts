@@ -1,0 +1,125 @@
+// Which member of an etcd cluster is asked: one, as long as it answers; then the first of the others that does.
+import { Metadata } from '@grpc/grpc-js'
+import type { EtcdAddress } from './etcd-address.ts'
+import { type EtcdFailure, EtcdMember } from './etcd-member.ts'
+import { authenticateRequest, type Method, RPC, tokenIn } from './etcd-messages.ts'
+import { StorageError } from './port.ts'
+
+/** Ms in which a member has to answer. A frozen one is left after that. */
+const ANSWER_MS = 1000
+/** Ms in which a member has to take a connection and tell its state. */
+const CONNECT_MS = 500
+/** Ms for which nobody is asked again after nobody answered. */
+const PAUSE_MS = 50
+/** Times that a read is sent, as far as there is time. */
+const MAX_ATTEMPTS = 3
+
+export class EtcdCluster {
+  readonly #address: EtcdAddress
+  #metadata = new Metadata()
+  #member: EtcdMember | null = null
+  #connecting: Promise<EtcdMember> | null = null
+  /** The member that failed last: the others come first. */
+  #left: string | null = null
+  #closed = false
+
+  constructor(address: EtcdAddress) {
+    this.#address = address
+  }
+
+  /**
+   * Asks until `end` (of performance.now()) at the latest; rejects with StorageError. What was sent is sent again only when it is
+   * `repeatable`, or was refused for its token; before it is sent, members are tried as time allows.
+   */
+  async call(method: Method, request: Buffer, repeatable: boolean, end: number): Promise<Buffer> {
+    let renewed = false
+    for (let attempt = 1; ; attempt++) {
+      const member = this.#member ?? (await this.#connected(end))
+      const ms = Math.min(ANSWER_MS, end - performance.now())
+      if (ms <= 0) throw new StorageError(`etcd ${member.address}: no time was left to ask it`)
+      try {
+        return await member.call(method, request, this.#metadata, ms)
+      } catch (error) {
+        const failure = error as EtcdFailure
+        if (failure.isOfMember) this.#leave(member)
+        const again = failure.isOfMember && repeatable && attempt < MAX_ATTEMPTS
+        if (failure.isOfToken && this.#address.login && !renewed) {
+          this.#leave(member)
+          renewed = true
+        } else if (!again) throw storageError(failure)
+      }
+    }
+  }
+
+  /** Resolves when a member answers that knows a leader and takes our login. */
+  async connect(end: number): Promise<void> {
+    await this.#connected(end)
+  }
+
+  /** Calls on the way go on; the next one finds another member. */
+  #leave(member: EtcdMember): void {
+    if (this.#member !== member) return
+    this.#member = null
+    this.#left = member.address
+    member.close()
+  }
+
+  /** One search serves all who wait, each until its own end. */
+  #connected(end: number): Promise<EtcdMember> {
+    if (this.#closed) return Promise.reject(new StorageError('the store is closed'))
+    this.#connecting ??= this.#find()
+    return within(this.#connecting, end - performance.now())
+  }
+
+  async #find(): Promise<EtcdMember> {
+    const all = this.#address.members
+    const others = all.filter((address) => address !== this.#left)
+    const asked = (others.length > 0 ? others : all).map((address) => new EtcdMember(address, this.#address.tls))
+    let chosen: EtcdMember | null = null
+    try {
+      const first = await Promise.any(asked.map((member) => member.ready(this.#metadata, CONNECT_MS)))
+      await this.#logIn(first)
+      if (this.#closed) throw new StorageError('the store is closed')
+      this.#connecting = null
+      this.#member = chosen = first
+      return first
+    } catch (error) {
+      this.#left = null
+      setTimeout(() => (this.#connecting = null), PAUSE_MS).unref()
+      throw storageError(error)
+    } finally {
+      for (const member of asked) if (member !== chosen) member.close()
+    }
+  }
+
+  async #logIn(member: EtcdMember): Promise<void> {
+    const { login } = this.#address
+    if (!login) return
+    const request = authenticateRequest(login.name, login.password)
+    const metadata = new Metadata()
+    metadata.set('token', tokenIn(await member.call(RPC.authenticate, request, new Metadata(), ANSWER_MS)))
+    this.#metadata = metadata
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#member?.close()
+    this.#member = null
+  }
+}
+
+/** Any error as a StorageError, in words. */
+export function storageError(error: unknown): StorageError {
+  if (error instanceof StorageError) return error
+  const errors: Error[] = error instanceof AggregateError ? error.errors : [error as Error]
+  const words = errors.map(({ message }) => message).join('; ')
+  return new StorageError(`etcd ${words}`, { cause: error })
+}
+
+function within<T>(promise: Promise<T>, ms: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new StorageError('etcd: no member answered in time'))
+    const timer = setTimeout(late, Math.max(0, ms))
+    promise.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
