@@ -1,6 +1,18 @@
 // The fragment as its leader drives it: (state, now, input) in, outputs out. No clock, socket, chance or await.
 
 import { GlobalStatus } from '../wire/codes.ts'
+import {
+  BranchNeeded,
+  BranchNeededResult,
+  type HomeMessage,
+  LockQuery,
+  LockQueryResult,
+  LockResult,
+  LockRows,
+  Rollbacking,
+  RowsFreed,
+  UnlockRows
+} from '../wire/home.ts'
 import type { Limits } from '../wire/limits.ts'
 import type { AnyMessage, MessageOf } from '../wire/message.ts'
 import {
@@ -16,13 +28,20 @@ import {
 import { failure } from './answers.ts'
 import { Call, Calls } from './calls.ts'
 import type { Effect } from './effects.ts'
+import { answerLockQuery, lockRows, rollbacking, unlockRows } from './home.ts'
+import { ALL_HERE, type Homes } from './homes.ts'
+import { lockQuery } from './lock-query.ts'
 import type { Input, Outputs, Release, Request } from './outputs.ts'
 import { isUnfinished, resume } from './phase-two.ts'
-import { lockQuery, register, report } from './rm.ts'
-import type { Session } from './session.ts'
+import { register, report } from './rm.ts'
+import { Rounds } from './rounds.ts'
+import type { Rule } from './rules.ts'
+import { Session } from './session.ts'
 import { branchId, type State } from './state.ts'
-import { Timers } from './timers.ts'
+import { branchNeeded, branchNeededResult, Sweep } from './sweep.ts'
+import { type Timed, Timers } from './timers.ts'
 import { begin, commit, globalReport, rollback, status, timedOut } from './tm.ts'
+import { resumeUnlock, rowsFreed } from './unlock.ts'
 
 /** What an operator may set, in Seata's names. */
 export interface Settings {
@@ -38,6 +57,10 @@ export interface Settings {
   readonly xaerNotaRetryTimeout: number
   /** Ms that an RM has to answer a phase-two request. */
   readonly rpcTcRequestTimeout: number
+  /** The fragment that guards a row: the same for ever, and on every node. */
+  readonly homes: Homes
+  /** Only in tests: a rule that is not kept. */
+  readonly without?: Rule
 }
 
 export const DEFAULT_SETTINGS: Omit<Settings, 'limits'> = {
@@ -46,22 +69,34 @@ export const DEFAULT_SETTINGS: Omit<Settings, 'limits'> = {
   maxRollbackRetryTimeout: -1,
   rollbackFailedUnlockEnable: false,
   xaerNotaRetryTimeout: 60_000,
-  rpcTcRequestTimeout: 15_000
+  rpcTcRequestTimeout: 15_000,
+  homes: ALL_HERE
 }
 
-/** Sessions and calls that one tick looks at: what a step logs must fit a record. */
+/** Sessions, calls and others that one tick looks at: what a step logs must fit a record. */
 const TICK_SLICE = 256
+
+/** What sees to itself when its time has come. */
+interface Due extends Timed {
+  due(f: Fragment): void
+}
 
 export class Fragment {
   readonly state: State
   readonly settings: Settings
-  /** Sessions whose time comes, and calls that wait for an RM. */
-  readonly timers = new Timers<Session | Call>()
+  /** Sessions whose time comes, calls that wait for an RM, and what waits for other fragments. */
+  readonly timers = new Timers<Session | Call | Due>()
   readonly calls = new Calls()
+  readonly rounds = new Rounds()
+  readonly sweep = new Sweep()
+  /** In which this replica leads. */
+  term = 0
   /** Set for the time of a step. */
   now = 0
   out!: Outputs
   #lastBranch: number
+  /** The highest term in which each other fragment's leader was heard. */
+  readonly #heard = new Map<number, number>()
 
   /** `state` is at the end of the log, and this replica leads. */
   constructor(state: State, settings: Settings) {
@@ -70,11 +105,14 @@ export class Fragment {
     this.#lastBranch = state.lastBranch
   }
 
-  /** Takes up what the log says is unfinished: deadlines, and phase two with the next tick. Call it before the first step. */
-  lead(now: number): void {
+  /** Takes up what the log says is unfinished: deadlines, phase two and unlocking with the next tick. Call it before the first step. */
+  lead(now: number, term = 0): void {
+    this.term = term
+    this.sweep.begin(this, now)
     for (const session of this.state.sessions.values()) {
       if (session.status === GlobalStatus.Begin) this.timers.set(session, session.deadline + 1)
       else if (isUnfinished(session)) this.timers.set(session, now)
+      resumeUnlock(this, session, now)
     }
   }
 
@@ -91,6 +129,8 @@ export class Fragment {
       case 'resources':
         for (const session of this.calls.unblock(input.resourceIds)) this.timers.set(session, now)
         return
+      case 'between':
+        return this.#between(input)
       case 'tick':
         this.#tick()
     }
@@ -120,12 +160,38 @@ export class Fragment {
     }
   }
 
+  /** What a deposed leader still says is not heard once its successor was. */
+  #between({ from, term, message }: Extract<Input, { kind: 'between' }>): void {
+    if (term < (this.#heard.get(from) ?? 0)) return
+    this.#heard.set(from, term)
+    switch (message.type) {
+      case LockRows.code:
+        return lockRows(this, from, message)
+      case UnlockRows.code:
+        return unlockRows(this, from, message)
+      case Rollbacking.code:
+        return rollbacking(this, from, message)
+      case LockQuery.code:
+        return answerLockQuery(this, from, message)
+      case BranchNeeded.code:
+        return branchNeeded(this, from, message)
+      case BranchNeededResult.code:
+        return branchNeededResult(this, from, message)
+      case RowsFreed.code:
+        return rowsFreed(this, from, message)
+      case LockResult.code:
+      case LockQueryResult.code:
+        this.rounds.answered(this, from, message)
+    }
+  }
+
   /** What is due, a slice at a time: the caller ticks again while `timers.next` is not in the future. */
   #tick(): void {
     for (let n = 0; n < TICK_SLICE; n++) {
       const item = this.timers.due(this.now)
       if (!item) return
       if (item instanceof Call) this.calls.failed(this, item.id, 'no-answer')
+      else if (!(item instanceof Session)) item.due(this)
       else if (item.status === GlobalStatus.Begin) timedOut(this, item)
       else resume(this, item)
     }
@@ -141,8 +207,19 @@ export class Fragment {
     this.out.replies.push({ request, message, release })
   }
 
+  /** To the leader of another fragment. */
+  send(to: number, message: HomeMessage, release: Release): void {
+    this.out.sends.push({ to, message, release })
+  }
+
   note(level: 'info' | 'warn' | 'error', xid: string, text: string): void {
     this.out.notes.push({ level, xid, text })
+  }
+
+  /** The requests that this leader took and has not answered: they are lost when it is deposed. Looks at everything, for the end only. */
+  *unanswered(): Iterable<Request> {
+    for (const { run } of this.state.sessions.values()) if (run?.waiting) yield run.waiting
+    yield* this.rounds.unanswered()
   }
 
   /** An id that no branch of this fragment ever had, nor ever will. */

@@ -5,6 +5,11 @@ export interface Row {
   readonly pk: string
 }
 
+/** A row as texts name it. */
+export function rowName({ table, pk }: Row): string {
+  return `${table}:${pk}`
+}
+
 /**
  * The rows of a lock key, in order. A part without `:` or without keys ends the reading, and what was found so far counts; blank keys are
  * skipped. (Java's rules: its parser gives up there without an error.)
@@ -21,4 +26,15 @@ export function parseLockKey(lockKey: string): Row[] {
     for (const pk of keys.split(',')) if (pk.trim() !== '') rows.push({ table, pk })
   }
   return rows
+}
+
+/** A lock key of these rows: reading it gives them again, those of one table together. */
+export function writeLockKey(rows: readonly Row[]): string {
+  const tables = new Map<string, string[]>()
+  for (const { table, pk } of rows) {
+    const keys = tables.get(table)
+    if (keys) keys.push(pk)
+    else tables.set(table, [pk])
+  }
+  return [...tables].map(([table, keys]) => `${table}:${keys.join(',')}`).join(';')
 }

@@ -1,18 +1,22 @@
 // The row locks of AT: which global transaction owns which row, and through which of its branches.
-import { parseLockKey, type Row } from './lock-key.ts'
+import type { Row } from './lock-key.ts'
 
-/** The rows that one branch took. A row that a later branch takes again stays with the first. */
+/** The rows that one branch took. */
 export interface Holding {
   readonly branchId: bigint
   readonly resourceId: string
   readonly rows: Row[]
+  /** Not state: when the leader last had reason to believe that the branch needs them, or asked (Unix ms). */
+  lookedAt: number
 }
 
 /** A global transaction as an owner of rows. */
 export interface Owner {
   readonly xid: string
+  /** The fragment of the transaction. */
+  readonly fragment: number
   readonly holdings: Holding[]
-  /** It is rolling back: who must not wait for it fails fast. */
+  /** It is rolling back: who must not wait for it fails fast. Of another fragment's transaction it is not state, but what the leader heard. */
   rollbacking: boolean
   /** Place in the order of first locks, for the snapshot. */
   readonly sequence: number
@@ -24,9 +28,12 @@ export interface Conflict {
   readonly branchId: bigint
 }
 
+/** A row that several branches of a transaction took is free when the last of them lets go. */
 interface Held {
   readonly owner: Owner
-  readonly branchId: bigint
+  branchId: bigint
+  /** The branches after the first, in their order. */
+  others: bigint[] | null
 }
 
 /** Rows by resource, then table, then primary key. */
@@ -34,10 +41,17 @@ type Rows = Map<string, Map<string, Map<string, Held>>>
 
 export class Locks {
   readonly owners = new Map<string, Owner>()
+  /** Those of the owners whose transactions are other fragments'. */
+  readonly foreign = new Set<Owner>()
   /** Rows that are owned. */
   count = 0
   lastSequence = 0
+  readonly #fragment: number
   readonly #rows: Rows = new Map()
+
+  constructor(fragment: number) {
+    this.#fragment = fragment
+  }
 
   /** The first of these rows that another transaction owns. */
   conflict(xid: string, resourceId: string, rows: readonly Row[]): Conflict | null {
@@ -50,31 +64,36 @@ export class Locks {
     return null
   }
 
-  /** Gives the rows to the branch, those excepted that its transaction has already. The caller has seen that there is no conflict. */
-  lock(xid: string, branchId: bigint, resourceId: string, rows: readonly Row[]): void {
+  /** Gives the rows to the branch; `fragment` is its transaction's. The caller has seen that there is no conflict. */
+  lock(xid: string, branchId: bigint, resourceId: string, rows: readonly Row[], fragment: number): void {
     let owner = this.owners.get(xid)
     if (!owner) {
-      owner = { xid, holdings: [], rollbacking: false, sequence: ++this.lastSequence }
+      owner = { xid, fragment, holdings: [], rollbacking: false, sequence: ++this.lastSequence }
       this.owners.set(xid, owner)
+      if (fragment !== this.#fragment) this.foreign.add(owner)
     }
     const taken: Row[] = []
     for (const row of rows) if (this.#take(owner, branchId, resourceId, row)) taken.push(row)
-    if (taken.length > 0) owner.holdings.push({ branchId, resourceId, rows: taken })
-    else if (owner.holdings.length === 0) this.owners.delete(xid)
+    if (taken.length > 0) owner.holdings.push({ branchId, resourceId, rows: taken, lookedAt: 0 })
+    else if (owner.holdings.length === 0) this.#forget(owner)
   }
 
+  /** False: the branch has the row already. */
   #take(owner: Owner, branchId: bigint, resourceId: string, row: Row): boolean {
     let tables = this.#rows.get(resourceId)
     if (!tables) this.#rows.set(resourceId, (tables = new Map()))
     let keys = tables.get(row.table)
     if (!keys) tables.set(row.table, (keys = new Map()))
     const held = keys.get(row.pk)
-    if (held) {
-      if (held.owner !== owner) throw new Error(`row ${row.table}:${row.pk} is owned by ${held.owner.xid}`)
-      return false
+    if (!held) {
+      keys.set(row.pk, { owner, branchId, others: null })
+      this.count++
+      return true
     }
-    keys.set(row.pk, { owner, branchId })
-    this.count++
+    if (held.owner !== owner) throw new Error(`row ${row.table}:${row.pk} is owned by ${held.owner.xid}`)
+    if (held.branchId === branchId || held.others?.includes(branchId)) return false
+    if (held.others) held.others.push(branchId)
+    else held.others = [branchId]
     return true
   }
 
@@ -94,21 +113,33 @@ export class Locks {
       else owner.holdings[kept++] = holding
     }
     owner.holdings.length = kept
-    if (kept === 0) this.owners.delete(xid)
+    if (kept === 0) this.#forget(owner)
   }
 
-  #free(holding: Holding): void {
-    const tables = this.#rows.get(holding.resourceId)!
-    for (const row of holding.rows) {
-      const keys = tables.get(row.table)!
-      keys.delete(row.pk)
-      if (keys.size === 0) tables.delete(row.table)
+  #forget(owner: Owner): void {
+    this.owners.delete(owner.xid)
+    this.foreign.delete(owner)
+  }
+
+  #free({ branchId, resourceId, rows }: Holding): void {
+    const tables = this.#rows.get(resourceId)!
+    for (const { table, pk } of rows) {
+      const keys = tables.get(table)!
+      if (letGo(keys.get(pk)!, branchId)) continue
+      keys.delete(pk)
+      this.count--
+      if (keys.size === 0) tables.delete(table)
     }
-    if (tables.size === 0) this.#rows.delete(holding.resourceId)
-    this.count -= holding.rows.length
+    if (tables.size === 0) this.#rows.delete(resourceId)
   }
+}
 
-  lockKey(xid: string, branchId: bigint, resourceId: string, lockKey: string): void {
-    this.lock(xid, branchId, resourceId, parseLockKey(lockKey))
-  }
+/** The branch needs the row no more; true when another of its transaction does. */
+function letGo(held: Held, branchId: bigint): boolean {
+  const { others } = held
+  if (!others) return false
+  if (held.branchId === branchId) held.branchId = others.shift()!
+  else others.splice(others.lastIndexOf(branchId), 1)
+  if (others.length === 0) held.others = null
+  return true
 }

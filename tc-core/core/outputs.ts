@@ -1,4 +1,5 @@
 // What goes into a fragment's step and what comes out of it.
+import type { HomeMessage } from '../wire/home.ts'
 import type { BranchCall, CallFailure, Client } from '../wire/link.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import type { Effect } from './effects.ts'
@@ -9,6 +10,10 @@ export interface Request {
   readonly message: AnyMessage
   /** For GlobalBegin: the XID that the gateway proposes. */
   readonly proposed?: string
+  /** The same for every sending of this request and no other's; 0 or none: it cannot be told from others. */
+  readonly identity?: bigint
+  /** It was sent before. For the host; here every identity is looked up, for the first sending may also come after the second. */
+  readonly again?: boolean
 }
 
 export type Input =
@@ -19,13 +24,22 @@ export type Input =
   | { readonly kind: 'failed'; readonly call: number; readonly reason: CallFailure }
   /** RMs registered these resources: who waits for one of them need wait no longer. */
   | { readonly kind: 'resources'; readonly resourceIds: readonly string[] }
+  /** The leader of another fragment says something about rows; `term` is that leader's. */
+  | { readonly kind: 'between'; readonly from: number; readonly term: number; readonly message: HomeMessage }
   | { readonly kind: 'tick' }
 
 /**
  * When something may leave. `confirmed`: when everything up to this step is in the log, and it is certain that this replica led after the
- * step. `now`: what it says is in the log already.
+ * step. `now`: what it says is in the log already, or does no harm if it never comes to be there.
  */
 export type Release = 'confirmed' | 'now'
+
+/** To the leader of another fragment. It may be lost: what has to arrive is sent again from here. */
+export interface Send {
+  readonly to: number
+  readonly message: HomeMessage
+  readonly release: Release
+}
 
 export interface Reply {
   readonly request: Request
@@ -45,12 +59,14 @@ export class Outputs {
   readonly effects: Effect[] = []
   readonly replies: Reply[] = []
   readonly calls: { readonly call: BranchCall; readonly release: Release }[] = []
+  readonly sends: Send[] = []
   readonly notes: Note[] = []
 
   clear(): void {
     if (this.effects.length > 0) this.effects.length = 0
     if (this.replies.length > 0) this.replies.length = 0
     if (this.calls.length > 0) this.calls.length = 0
+    if (this.sends.length > 0) this.sends.length = 0
     if (this.notes.length > 0) this.notes.length = 0
   }
 }

@@ -3,13 +3,14 @@
 import { BranchStatus, BranchType, GlobalStatus, statusName } from '../wire/codes.ts'
 import type { BranchCall, CallFailure } from '../wire/link.ts'
 import { failure, status as statusOf } from './answers.ts'
-import { BranchRemoved, RowsUnlocked, StatusChanged } from './effects.ts'
+import { BranchRemoved, StatusChanged } from './effects.ts'
 import type { Fragment } from './fragment.ts'
 import { needsNoCommit, needsNoRollback, servedByAnyApplication } from './modes/modes.ts'
 import { answerSaga, isSaga, startSaga } from './modes/saga.ts'
 import type { Release, Request } from './outputs.ts'
 import { type Branch, canCommitAsync, type Session } from './session.ts'
 import { end } from './tm.ts'
+import { dropBranch, free } from './unlock.ts'
 
 /** One pass. A transaction has one at a time; between two passes it waits in the timers. */
 export interface Run {
@@ -68,7 +69,7 @@ export function resume(f: Fragment, session: Session): void {
     return giveUp(f, session, GlobalStatus.CommitRetryTimeout)
   }
   if (kind === 'rollback' && maxRollbackRetryTimeout >= 0 && age > maxRollbackRetryTimeout) {
-    if (rollbackFailedUnlockEnable) unlock(f, session, 0n)
+    if (rollbackFailedUnlockEnable) free(f, session, 0n)
     return giveUp(f, session, GlobalStatus.RollbackRetryTimeout)
   }
   startPass(f, session, { kind, retrying: true, waiting: null }, 'now')
@@ -123,7 +124,7 @@ function nextRollback(f: Fragment, session: Session, run: Run, release: Release)
   for (; run.cursor >= 0; run.cursor--) {
     const branch = session.branches[run.cursor]!
     if (!needsNoRollback(branch)) return call(f, session, run, branch, release)
-    rolledBack(f, session, branch)
+    dropBranch(f, session, branch)
   }
   const timeout = isTimeout(session.status)
   finish(f, session, run, timeout ? GlobalStatus.TimeoutRollbacked : GlobalStatus.Rollbacked)
@@ -159,11 +160,11 @@ function commitAnswered(f: Fragment, session: Session, run: Run, branch: Branch,
 function rollbackAnswered(f: Fragment, session: Session, run: Run, branch: Branch, branchStatus: number): void {
   switch (branchStatus) {
     case BranchStatus.PhaseTwo_Rollbacked:
-      rolledBack(f, session, branch)
+      dropBranch(f, session, branch)
       run.cursor--
       return nextRollback(f, session, run, 'now')
     case BranchStatus.PhaseTwo_RollbackFailed_Unretryable:
-      if (f.settings.rollbackFailedUnlockEnable) unlock(f, session, 0n)
+      if (f.settings.rollbackFailedUnlockEnable) free(f, session, 0n)
       return giveUp(
         f,
         session,
@@ -214,17 +215,8 @@ function parallelDone(f: Fragment, session: Session, run: Run): void {
   else retryLater(f, session)
 }
 
-function rolledBack(f: Fragment, session: Session, branch: Branch): void {
-  unlock(f, session, branch.branchId)
-  remove(f, session, branch)
-}
-
 function remove(f: Fragment, session: Session, branch: Branch): void {
   f.emit({ type: BranchRemoved.code, xid: session.xid, branchId: branch.branchId })
-}
-
-function unlock(f: Fragment, session: Session, branchId: bigint): void {
-  if (f.state.locks.holds(session.xid, branchId)) f.emit({ type: RowsUnlocked.code, xid: session.xid, branchId })
 }
 
 /** All branches are done. The TM hears of it at once: the decision is in the log and every RM has carried it out. */

@@ -1,16 +1,19 @@
-// What an RM asks for: register a branch, report on it, query locks.
+// What an RM asks for: register a branch, report on it. Querying locks is in lock-query.ts.
 import { BranchStatus, BranchType, GlobalStatus, statusName } from '../wire/codes.ts'
 import type { AnswerCode } from '../wire/errors.ts'
+import type { Share } from '../wire/home.ts'
 import { MAX_BRANCH_BYTES } from '../wire/limits.ts'
 import type { MessageOf } from '../wire/message.ts'
-import type { BranchRegister, BranchReport, GlobalLockQuery } from '../wire/messages/index.ts'
+import type { BranchRegister, BranchReport } from '../wire/messages/index.ts'
 import { failure, success } from './answers.ts'
 import { BranchAdded, BranchChanged } from './effects.ts'
 import type { Fragment } from './fragment.ts'
-import { parseLockKey, type Row } from './lock-key.ts'
+import { byHome, LockRound, registerAgain, tooMany } from './homes.ts'
+import { parseLockKey, rowName, writeLockKey } from './lock-key.ts'
 import { joinsAnyTime, locksRows } from './modes/modes.ts'
 import type { Request } from './outputs.ts'
 import type { Session } from './session.ts'
+import { blockedBy } from './sweep.ts'
 
 type Register = MessageOf<typeof BranchRegister>
 
@@ -21,24 +24,33 @@ export function register(f: Fragment, request: Request, message: Register): void
     f.reply(request, failure(message, request.client, code, details), 'confirmed')
 
   if (branchType > BranchType.SAGA_ANNOTATION) return refuse('SEATA_BRANCH_TYPE_UNKNOWN', branchType)
-  const session = f.state.sessions.get(xid)
+  const session = f.state.live(xid)
   if (!session) return refuse('SEATA_GLOBAL_NOT_EXIST', xid)
-  const tooLarge = sizeError(f, session, message)
+  const { identity = 0n } = request
+  const known = identity === 0n ? undefined : session.branches.findLast((branch) => branch.identity === identity)
+  const tooLarge = known ? null : sizeError(f, session, message)
   if (tooLarge) return refuse(...tooLarge)
   if (session.status !== GlobalStatus.Begin && !joinsAnyTime(branchType)) {
     return refuse('SEATA_GLOBAL_NOT_ACTIVE', xid, statusName(session.status))
   }
+  if (known) return registerAgain(f, request, message, session, known)
   const branchId = f.newBranchId()
   const rows = locksRows(branchType) ? parseLockKey(message.lockKey) : []
   if (rows.length > f.settings.limits.maxLockKeys) {
     return refuse('SEATA_TOO_MANY_LOCK_KEYS', xid, rows.length, f.settings.limits.maxLockKeys)
   }
-  const conflict = f.state.locks.conflict(xid, resourceId, rows)
+  const { here, away } = byHome(f, resourceId, rows)
+  const conflict = blockedBy(f, xid, resourceId, here)
   if (conflict) {
-    const failFast = conflict.owner.rollbacking && !isAutoCommit(message.applicationData)
-    const code = failFast ? 'SEATA_LOCK_CONFLICT_FAIL_FAST' : 'SEATA_LOCK_CONFLICT'
-    return refuse(code, xid, branchId, name(conflict.row), conflict.owner.xid, conflict.branchId)
+    const { owner, row } = conflict
+    const code = conflictCode(owner.rollbacking, message.applicationData)
+    return refuse(code, xid, branchId, rowName(row), owner.xid, conflict.branchId)
   }
+  const isAway = away.size > 0
+  const lockKey = isAway ? [here, ...away.values()].map(writeLockKey).filter(Boolean).join(';') : message.lockKey
+  const tooManyBytes = isAway ? bytesError(xid, lockKey, message.applicationData) : null
+  if (tooManyBytes) return refuse(...tooManyBytes)
+  if (isAway && f.rounds.full) return tooMany(f, request)
   f.emit({
     type: BranchAdded.code,
     xid,
@@ -46,29 +58,41 @@ export function register(f: Fragment, request: Request, message: Register): void
     branchType,
     resourceId,
     clientId: request.client.clientId,
-    lockKey: message.lockKey,
+    lockKey,
     applicationData: message.applicationData,
-    rowsLocked: rows.length > 0
+    rowsLocked: here.length > 0,
+    homes: isAway ? Array.from(away, ([home, { length }]) => ({ home, rows: length })) : NOWHERE,
+    identity
   })
-  f.reply(request, success(message, { branchId }), 'confirmed')
+  if (!isAway) return f.reply(request, success(message, { branchId }), 'confirmed')
+  new LockRound(f, request, session, session.branch(branchId)!, false)
 }
 
+const NOWHERE: readonly Share[] = []
+
 function sizeError(f: Fragment, session: Session, message: Register): [AnswerCode, ...unknown[]] | null {
-  const { limits } = f.settings
+  const { maxBranches, maxApplicationDataBytes } = f.settings.limits
+  const { branches, debts } = session
   const { xid, lockKey, applicationData } = message
   if (message.resourceId === '') return ['SEATA_RESOURCE_ID_MISSING', xid]
-  if (session.branches.length >= limits.maxBranches) return ['SEATA_TOO_MANY_BRANCHES', xid, limits.maxBranches]
-  if ((lockKey.length + applicationData.length) * 3 <= limits.maxApplicationDataBytes) return null
+  // Of what homes are owed there may be no more than of branches: nothing else bounds it while they do not confirm.
+  if (branches.length + debts.length >= maxBranches) return ['SEATA_TOO_MANY_BRANCHES', xid, maxBranches]
+  if ((lockKey.length + applicationData.length) * 3 <= maxApplicationDataBytes) return null
   const dataBytes = Buffer.byteLength(applicationData)
-  if (dataBytes > limits.maxApplicationDataBytes) {
-    return ['SEATA_APPLICATION_DATA_TOO_LONG', xid, dataBytes, limits.maxApplicationDataBytes]
+  if (dataBytes > maxApplicationDataBytes) {
+    return ['SEATA_APPLICATION_DATA_TOO_LONG', xid, dataBytes, maxApplicationDataBytes]
   }
-  const bytes = Buffer.byteLength(lockKey) + dataBytes
+  return bytesError(xid, lockKey, applicationData)
+}
+
+function bytesError(xid: string, lockKey: string, applicationData: string): [AnswerCode, ...unknown[]] | null {
+  const bytes = Buffer.byteLength(lockKey) + Buffer.byteLength(applicationData)
   return bytes > MAX_BRANCH_BYTES ? ['SEATA_BRANCH_TOO_LARGE', xid, bytes, MAX_BRANCH_BYTES] : null
 }
 
-function name(row: Row): string {
-  return `${row.table}:${row.pk}`
+/** Who must not wait for rows of a transaction that rolls back is told so. */
+export function conflictCode(rollbacking: boolean, applicationData: string): AnswerCode {
+  return rollbacking && !isAutoCommit(applicationData) ? 'SEATA_LOCK_CONFLICT_FAIL_FAST' : 'SEATA_LOCK_CONFLICT'
 }
 
 /** Java's rule: true unless the JSON says `"autoCommit": false`. Then the RM's local transaction holds rows and must not wait. */
@@ -84,7 +108,7 @@ function isAutoCommit(applicationData: string): boolean {
 /** Whatever the transaction's status, and whatever `branchType` says (Java clients always say AT). */
 export function report(f: Fragment, request: Request, message: MessageOf<typeof BranchReport>): void {
   const { xid, branchId } = message
-  const session = f.state.sessions.get(xid)
+  const session = f.state.live(xid)
   const refuse = (code: AnswerCode, ...details: unknown[]) =>
     f.reply(request, failure(message, request.client, code, details), 'confirmed')
   if (!session) return refuse('SEATA_GLOBAL_NOT_EXIST', xid)
@@ -97,11 +121,4 @@ export function report(f: Fragment, request: Request, message: MessageOf<typeof 
   const status = message.branchStatus > BranchStatus.STOP_RETRY ? BranchStatus.Unknown : message.branchStatus
   f.emit({ type: BranchChanged.code, xid, branchId, status, applicationData: message.applicationData })
   f.reply(request, success(message, {}), 'confirmed')
-}
-
-/** Lockable: every row is free or this transaction's. An empty xid (`@GlobalLock`) owns nothing. */
-export function lockQuery(f: Fragment, request: Request, message: MessageOf<typeof GlobalLockQuery>): void {
-  const rows = locksRows(message.branchType) ? parseLockKey(message.lockKey) : []
-  const lockable = f.state.locks.conflict(message.xid, message.resourceId, rows) === null
-  f.reply(request, success(message, { lockable }), 'confirmed')
 }

@@ -1,7 +1,10 @@
 // A global session and its branches.
 import { BranchStatus, BranchType, GlobalStatus } from '../wire/codes.ts'
+import type { Share } from '../wire/home.ts'
+import type { LockRound } from './homes.ts'
 import type { Run } from './phase-two.ts'
 import type { Timed } from './timers.ts'
+import type { Unlock } from './unlock.ts'
 
 export interface Branch {
   readonly branchId: bigint
@@ -12,7 +15,38 @@ export interface Branch {
   readonly clientId: string
   readonly lockKey: string
   applicationData: string
+  /** Of the request that registered it; 0n: none. */
+  readonly identity: bigint
+  /** The last rows of the lock key have their homes in other fragments; empty when they need them no more. */
+  homes: readonly Share[]
+  /** Not state: the leader's question to the homes that is under way. */
+  round: LockRound | null
 }
+
+/** A home that has not confirmed yet that the branch has no rows there any more. */
+export interface Debt {
+  readonly branchId: bigint
+  readonly home: number
+  /** Not state: the leader has sent word. */
+  told: boolean
+}
+
+const ENDS: ReadonlySet<number> = new Set([
+  GlobalStatus.Committed,
+  GlobalStatus.Rollbacked,
+  GlobalStatus.TimeoutRollbacked,
+  GlobalStatus.Finished
+])
+
+const ROLLBACKS: ReadonlySet<number> = new Set([
+  GlobalStatus.Rollbacking,
+  GlobalStatus.RollbackRetrying,
+  GlobalStatus.TimeoutRollbacking,
+  GlobalStatus.TimeoutRollbackRetrying,
+  GlobalStatus.RollbackFailed,
+  GlobalStatus.TimeoutRollbackFailed,
+  GlobalStatus.RollbackRetryTimeout
+])
 
 export class Session implements Timed {
   readonly xid: string
@@ -23,9 +57,13 @@ export class Session implements Timed {
   readonly timeout: number
   /** Unix ms. */
   readonly beginTime: number
+  /** Of the request that began it; 0n: none. */
+  readonly identity: bigint
   status: number = GlobalStatus.Begin
   /** In the order of registration, which is the order of their ids. */
   readonly branches: Branch[] = []
+  /** In the order in which they came up. */
+  debts: Debt[] = []
 
   /** Place in the order of begins, for the snapshot. */
   readonly sequence: number
@@ -36,11 +74,13 @@ export class Session implements Timed {
   heapIndex = -1
   /** The pass of phase two that is under way. */
   run: Run | null = null
+  /** Repeats the word to the homes until there is no debt. */
+  unlock: Unlock | null = null
 
   constructor(
     begun: Pick<
       Session,
-      'xid' | 'applicationId' | 'transactionServiceGroup' | 'transactionName' | 'timeout' | 'beginTime'
+      'xid' | 'applicationId' | 'transactionServiceGroup' | 'transactionName' | 'timeout' | 'beginTime' | 'identity'
     >,
     sequence: number
   ) {
@@ -50,11 +90,22 @@ export class Session implements Timed {
     this.transactionName = begun.transactionName
     this.timeout = begun.timeout
     this.beginTime = begun.beginTime
+    this.identity = begun.identity
     this.sequence = sequence
   }
 
   get deadline(): number {
     return this.beginTime + Math.max(0, this.timeout)
+  }
+
+  /** It has ended, and is kept only until all homes of its rows have confirmed. */
+  get over(): boolean {
+    return ENDS.has(this.status)
+  }
+
+  /** Its rows may be needed by its own rollback: who must not wait for them fails fast. */
+  get rollsBack(): boolean {
+    return ROLLBACKS.has(this.status)
   }
 
   branch(branchId: bigint): Branch | undefined {
@@ -64,6 +115,13 @@ export class Session implements Timed {
   remove(branchId: bigint): void {
     const place = this.#place(branchId)
     if (place >= 0) this.branches.splice(place, 1)
+  }
+
+  /** The branch needs its rows at other homes no more. */
+  owe(branch: Branch): void {
+    if (branch.homes.length === 0) return
+    for (const { home } of branch.homes) this.debts.push({ branchId: branch.branchId, home, told: false })
+    branch.homes = []
   }
 
   #place(branchId: bigint): number {

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { Reader, Writer } from '../wire/bytes.ts'
 import { type Dialect, i32, i64, str16, str32, u8, u16, u53 } from '../wire/fields.ts'
+import { list, share } from '../wire/home.ts'
 import { CHUNK_BYTES } from '../wire/limits.ts'
 import { readFields, table, writeFields } from '../wire/message.ts'
 import type { Owner } from './locks.ts'
@@ -20,6 +21,7 @@ const SessionFields = table(2, 'session', {
   transactionName: str16,
   timeout: i32,
   beginTime: u53,
+  identity: i64,
   status: u8
 })
 const BranchFields = table(3, 'branch', {
@@ -29,13 +31,16 @@ const BranchFields = table(3, 'branch', {
   resourceId: str16,
   clientId: str16,
   lockKey: str32,
-  applicationData: str32
+  applicationData: str32,
+  identity: i64,
+  homes: list(share)
 })
-const OwnerFields = table(4, 'owner', { xid: str16, rollbacking: u8, holdings: u16 })
+const DebtFields = table(7, 'debt', { branchId: i64, home: u16 })
+const OwnerFields = table(4, 'owner', { xid: str16, fragment: u16, rollbacking: u8, holdings: u16 })
 const HoldingFields = table(5, 'holding', { branchId: i64, resourceId: str16, rows: i32 })
 const RowFields = table(6, 'row', { table: str16, pk: str32 })
 
-const FORMAT = 1
+const FORMAT = 2
 const DIALECT: Dialect = { version: 1, shortMsg: false }
 /** Outcomes written in one go. */
 const OUTCOMES_PER_PIECE = 4096
@@ -57,7 +62,9 @@ export class Snapshot implements SnapshotWatch {
     this.#state = state
     this.#chunkBytes = chunkBytes
     this.#sessions = new Capture(state.sessions.values(), state.lastSequence, writeSession)
-    this.#owners = new Capture(state.locks.owners.values(), state.locks.lastSequence, writeOwner)
+    this.#owners = new Capture(state.locks.owners.values(), state.locks.lastSequence, (w, owner) =>
+      writeOwner(w, owner, owner.fragment === state.fragment && owner.rollbacking)
+    )
     this.#outcomes = state.outcomes.freeze()
     writeFields(HeaderFields, this.#out, { type: 1, format: FORMAT, lastBranch: state.lastBranch } as never, DIALECT)
     state.watch = this
@@ -193,11 +200,14 @@ function writeSession(w: Writer, session: Session): void {
   writeFields(SessionFields, w, session as never, DIALECT)
   w.i32(session.branches.length)
   for (const branch of session.branches) writeFields(BranchFields, w, branch as never, DIALECT)
+  w.i32(session.debts.length)
+  for (const debt of session.debts) writeFields(DebtFields, w, debt as never, DIALECT)
 }
 
-function writeOwner(w: Writer, owner: Owner): void {
+function writeOwner(w: Writer, owner: Owner, rollbacking: boolean): void {
   w.u8(Part.Owner)
-  const head = { xid: owner.xid, rollbacking: owner.rollbacking ? 1 : 0, holdings: owner.holdings.length }
+  const { xid, fragment, holdings } = owner
+  const head = { xid, fragment, rollbacking: rollbacking ? 1 : 0, holdings: holdings.length }
   writeFields(OwnerFields, w, head as never, DIALECT)
   for (const { branchId, resourceId, rows } of owner.holdings) {
     writeFields(HoldingFields, w, { branchId, resourceId, rows: rows.length } as never, DIALECT)
@@ -226,7 +236,11 @@ function readSession(state: State, r: Reader): void {
   session.status = fields.status
   for (let n = r.i32(); n > 0; n--) {
     const { type: _, ...branch } = readFields(BranchFields, r, DIALECT)
-    session.branches.push(branch)
+    session.branches.push({ ...branch, round: null })
+  }
+  for (let n = r.i32(); n > 0; n--) {
+    const { branchId, home } = readFields(DebtFields, r, DIALECT)
+    session.debts.push({ branchId, home, told: false })
   }
   state.sessions.set(session.xid, session)
 }
@@ -240,7 +254,8 @@ function readOwner(state: State, r: Reader): void {
       owner.xid,
       holding.branchId,
       holding.resourceId,
-      rows.map(({ table, pk }) => ({ table, pk }))
+      rows.map(({ table, pk }) => ({ table, pk })),
+      owner.fragment
     )
   }
   state.locks.owners.get(owner.xid)!.rollbacking = owner.rollbacking === 1

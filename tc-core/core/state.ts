@@ -6,11 +6,14 @@ import {
   BranchChanged,
   BranchRemoved,
   type Effect,
+  HomeFreed,
+  RowsLocked,
   RowsUnlocked,
   SessionBegun,
   SessionEnded,
   StatusChanged
 } from './effects.ts'
+import { parseLockKey } from './lock-key.ts'
 import { Locks } from './locks.ts'
 import { Outcomes } from './outcomes.ts'
 import { Session } from './session.ts'
@@ -24,7 +27,7 @@ export interface SnapshotWatch {
 export class State {
   readonly fragment: number
   readonly sessions = new Map<string, Session>()
-  readonly locks = new Locks()
+  readonly locks: Locks
   readonly outcomes: Outcomes
   /** Highest branch number that the log knows; a new leader starts {@link BRANCH_ID_GAP} further on. */
   lastBranch = 0
@@ -35,6 +38,7 @@ export class State {
 
   constructor(fragment: number, limits: Pick<Limits, 'maxOutcomes'>) {
     this.fragment = fragment
+    this.locks = new Locks(fragment)
     this.outcomes = new Outcomes(limits.maxOutcomes)
   }
 
@@ -57,12 +61,17 @@ export class State {
           resourceId: effect.resourceId,
           clientId: effect.clientId,
           lockKey: effect.lockKey,
-          applicationData: effect.applicationData
+          applicationData: effect.applicationData,
+          identity: effect.identity,
+          homes: effect.homes,
+          round: null
         })
         this.lastBranch = Math.max(this.lastBranch, branchNumber(effect.branchId))
         if (effect.rowsLocked) {
           this.watch?.ownerChanges(effect.xid)
-          this.locks.lockKey(effect.xid, effect.branchId, effect.resourceId, effect.lockKey)
+          const rows = parseLockKey(effect.lockKey)
+          for (const share of effect.homes) rows.length -= share.rows
+          this.locks.lock(effect.xid, effect.branchId, effect.resourceId, rows, this.fragment)
         }
         return
       }
@@ -84,6 +93,7 @@ export class State {
       case RowsUnlocked.code:
         this.watch?.ownerChanges(effect.xid)
         this.locks.unlock(effect.xid, effect.branchId)
+        if (this.sessions.has(effect.xid)) this.#oweHomes(this.#change(effect.xid), effect.branchId)
         return
       case SessionEnded.code:
         this.#change(effect.xid)
@@ -91,7 +101,37 @@ export class State {
         this.locks.unlock(effect.xid, 0n)
         this.sessions.delete(effect.xid)
         this.outcomes.add(effect.xid, effect.status)
+        return
+      case RowsLocked.code: {
+        this.watch?.ownerChanges(effect.xid)
+        const rows = parseLockKey(effect.lockKey)
+        this.locks.lock(effect.xid, effect.branchId, effect.resourceId, rows, effect.fragment)
+        return
+      }
+      case HomeFreed.code: {
+        const session = this.#change(effect.xid)
+        const { home, branchIds } = effect
+        session.debts = session.debts.filter((debt) => debt.home !== home || !branchIds.includes(debt.branchId))
+      }
     }
+  }
+
+  /** The transaction, unless it has ended. */
+  live(xid: string): Session | undefined {
+    const session = this.sessions.get(xid)
+    return session?.over ? undefined : session
+  }
+
+  /** How the transaction ended; 0 when that is not known, or it has not. */
+  outcome(xid: string): number {
+    const session = this.sessions.get(xid)
+    if (!session) return this.outcomes.get(xid)
+    return session.over ? session.status : 0
+  }
+
+  #oweHomes(session: Session, branchId: bigint): void {
+    const branches = branchId === 0n ? session.branches : [session.branch(branchId)]
+    for (const branch of branches) if (branch) session.owe(branch)
   }
 
   #change(xid: string): Session {

@@ -10,12 +10,14 @@ import type {
   GlobalStatus as GlobalStatusRequest
 } from '../wire/messages/index.ts'
 import { failure, status as statusOf, success } from './answers.ts'
-import { RowsUnlocked, SessionBegun, SessionEnded, StatusChanged } from './effects.ts'
+import { SessionBegun, SessionEnded, StatusChanged } from './effects.ts'
 import type { Fragment } from './fragment.ts'
+import { failWaiting } from './homes.ts'
 import { isSaga, reportSaga } from './modes/saga.ts'
 import type { Request } from './outputs.ts'
 import { startPass } from './phase-two.ts'
 import { canCommitAsync, type Session } from './session.ts'
+import { free, tellRollbacking } from './unlock.ts'
 
 export function begin(f: Fragment, request: Request, message: MessageOf<typeof GlobalBegin>): void {
   const { client } = request
@@ -26,11 +28,11 @@ export function begin(f: Fragment, request: Request, message: MessageOf<typeof G
 
   const long = longName(message.transactionName, client, limits.maxNameBytes)
   if (long) return refuse('SEATA_NAME_TOO_LONG', ...long, limits.maxNameBytes)
+  const taken = f.state.sessions.get(xid)
+  if (taken && isSame(taken, request)) return f.reply(request, success(message, { xid }), 'confirmed')
+  if (taken || f.state.outcomes.get(xid) !== 0) return f.reply(request, XID_TAKEN, 'now')
   if (f.state.sessions.size >= limits.maxTransactions) {
     return refuse('SEATA_TOO_MANY_TRANSACTIONS', limits.maxTransactions)
-  }
-  if (f.state.sessions.has(xid) || f.state.outcomes.get(xid) !== 0) {
-    return f.reply(request, XID_TAKEN, 'now')
   }
   f.emit({
     type: SessionBegun.code,
@@ -39,11 +41,17 @@ export function begin(f: Fragment, request: Request, message: MessageOf<typeof G
     transactionServiceGroup: client.transactionServiceGroup,
     transactionName: message.transactionName,
     timeout: message.timeout,
-    beginTime: f.now
+    beginTime: f.now,
+    identity: request.identity ?? 0n
   })
   const session = f.state.sessions.get(xid)!
   f.timers.set(session, session.deadline + 1)
   f.reply(request, success(message, { xid }), 'confirmed')
+}
+
+/** The same begin again. Not if the transaction has timed out since: what nobody can join is of no use to who begins. */
+function isSame(session: Session, { identity = 0n }: Request): boolean {
+  return identity !== 0n && session.identity === identity && session.status === GlobalStatus.Begin
 }
 
 /** The first name of more than `max` bytes, and how many it has. */
@@ -63,9 +71,9 @@ export const XID_TAKEN = Object.freeze({ type: 0 })
 
 export function commit(f: Fragment, request: Request, message: MessageOf<typeof GlobalCommit>): void {
   const { client } = request
-  const session = f.state.sessions.get(message.xid)
+  const session = f.state.live(message.xid)
   if (!session) {
-    const ended = f.state.outcomes.get(message.xid) || GlobalStatus.Finished
+    const ended = f.state.outcome(message.xid) || GlobalStatus.Finished
     return f.reply(request, statusOf(message, client, ended), 'confirmed')
   }
   if (session.status !== GlobalStatus.Begin) {
@@ -77,6 +85,7 @@ export function commit(f: Fragment, request: Request, message: MessageOf<typeof 
     return f.reply(request, statusOf(message, client, GlobalStatus.TimeoutRollbacking), 'confirmed')
   }
   f.timers.remove(session)
+  failWaiting(f, session, GlobalStatus.Committing)
   if (session.branches.every(canCommitAsync) && !isSaga(session)) {
     f.reply(request, statusOf(message, client, GlobalStatus.Committed), 'confirmed')
     if (session.branches.length === 0) return end(f, session, GlobalStatus.Committed)
@@ -89,15 +98,16 @@ export function commit(f: Fragment, request: Request, message: MessageOf<typeof 
 
 export function rollback(f: Fragment, request: Request, message: MessageOf<typeof GlobalRollback>): void {
   const { client } = request
-  const session = f.state.sessions.get(message.xid)
+  const session = f.state.live(message.xid)
   if (!session) {
-    const ended = f.state.outcomes.get(message.xid) || GlobalStatus.Finished
+    const ended = f.state.outcome(message.xid) || GlobalStatus.Finished
     return f.reply(request, statusOf(message, client, ended), 'confirmed')
   }
   if (session.status !== GlobalStatus.Begin) {
     return f.reply(request, statusOf(message, client, session.status), 'confirmed')
   }
   f.timers.remove(session)
+  failWaiting(f, session, GlobalStatus.Rollbacking)
   if (session.branches.length === 0 && !isSaga(session)) {
     f.reply(request, statusOf(message, client, GlobalStatus.Rollbacked), 'confirmed')
     return end(f, session, GlobalStatus.Rollbacked)
@@ -110,6 +120,7 @@ export function rollback(f: Fragment, request: Request, message: MessageOf<typeo
 export function timedOut(f: Fragment, session: Session): void {
   f.timers.remove(session)
   f.note('warn', session.xid, `Global transaction[${session.xid}] is timeout and will be rollback`)
+  failWaiting(f, session, GlobalStatus.TimeoutRollbacking)
   if (session.branches.length === 0 && !isSaga(session)) return end(f, session, GlobalStatus.TimeoutRollbacked)
   decide(f, session, GlobalStatus.TimeoutRollbacking)
   startPass(f, session, { kind: 'rollback', retrying: true, waiting: null }, 'confirmed')
@@ -117,17 +128,21 @@ export function timedOut(f: Fragment, session: Session): void {
 
 /** The decision. A commit frees all rows with it: phase one's data is final from here on. */
 function decide(f: Fragment, session: Session, status: number): void {
-  const { xid } = session
-  f.emit({ type: StatusChanged.code, xid, status })
-  const commits = status === GlobalStatus.AsyncCommitting || status === GlobalStatus.Committing
-  if (commits && f.state.locks.owners.has(xid)) f.emit({ type: RowsUnlocked.code, xid, branchId: 0n })
+  f.emit({ type: StatusChanged.code, xid: session.xid, status })
+  if (status === GlobalStatus.AsyncCommitting || status === GlobalStatus.Committing) free(f, session, 0n)
+  else tellRollbacking(f, session)
 }
 
-/** The transaction is over. */
+/** The transaction is over. While homes of its rows have not confirmed it is kept, with its last status. */
 export function end(f: Fragment, session: Session, status: number): void {
+  failWaiting(f, session, status)
   f.timers.remove(session)
   f.calls.forget(session)
-  f.emit({ type: SessionEnded.code, xid: session.xid, status })
+  if (session.debts.length === 0 && session.branches.every((branch) => branch.homes.length === 0)) {
+    return f.emit({ type: SessionEnded.code, xid: session.xid, status })
+  }
+  free(f, session, 0n)
+  f.emit({ type: StatusChanged.code, xid: session.xid, status })
 }
 
 export function status(f: Fragment, request: Request, message: MessageOf<typeof GlobalStatusRequest>): void {
@@ -140,7 +155,7 @@ export function status(f: Fragment, request: Request, message: MessageOf<typeof 
 
 export function globalReport(f: Fragment, request: Request, message: MessageOf<typeof GlobalReport>): void {
   const { client } = request
-  const session = f.state.sessions.get(message.xid)
+  const session = f.state.live(message.xid)
   const asked = message.globalStatus < 0 ? GlobalStatus.UnKnown : message.globalStatus
   if (!session) return f.reply(request, statusOf(message, client, asked), 'confirmed')
   if (!isSaga(session)) return f.reply(request, statusOf(message, client, session.status), 'confirmed')

@@ -45,6 +45,10 @@ export const ERRORS = {
     'LockKeyConflictFailFast',
     'Global lock acquire failed xid = %s branchId = %s, Global lock on [%s] is holding by xid %s branchId %s'
   ),
+  SEATA_LOCK_HOME_SILENT: transaction(
+    'LockKeyConflict',
+    'Global lock acquire failed xid = %s, fragment %s that guards some of the rows does not answer, try again later'
+  ),
   SEATA_APPLICATION_DATA_TOO_LONG: transaction(
     'FailedToAddBranch',
     'Failed to store branch xid = %s , applicationData of %s bytes is above the limit of %s'

@@ -44,6 +44,8 @@ export const MAX_UNCONFIRMED_BYTES = 32 * 1024 * 1024
 export const BRANCH_ID_GAP = 2 ** 24
 /** Phase-two calls on the way to one resource of one application; more wait in line. */
 export const MAX_CALLS_PER_RESOURCE = 512
+/** Requests of one fragment that wait for the homes of their rows; one more is refused. */
+export const MAX_WAITING_FOR_HOMES = 20_000
 /** Bytes of a client's answers that wait in its socket before the connection is not read any more. */
 export const MAX_UNSENT_BYTES = 1024 * 1024
 /** Bytes of a client's answers at which a connection that does not read is closed. */
