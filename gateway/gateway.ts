@@ -1,11 +1,12 @@
 // The gateway: stateless, in front of the nodes. It finds a request's fragment, sends or parks it, and carries phase two to the RMs.
+import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { Reader, Writer } from '../tc-core/wire/bytes.ts'
 import type { AnswerCode } from '../tc-core/wire/errors.ts'
 import { str16 } from '../tc-core/wire/fields.ts'
 import type { Limits } from '../tc-core/wire/limits.ts'
-import type { BranchCall, CallOutcome, Downstream, Refusal, Upstream } from '../tc-core/wire/link.ts'
+import type { BranchCall, CallOutcome, Client, Downstream, Refusal, Upstream } from '../tc-core/wire/link.ts'
 import type { Log } from '../tc-core/wire/log.ts'
 import { isBadBody } from '../tc-core/wire/messages/index.ts'
 import { failedBody, Intake, type IntakeTarget } from './intake.ts'
@@ -36,6 +37,8 @@ export interface GatewayOptions {
 /** The first UndoLogDelete after a start: Java's own delay. */
 const UNDO_LOG_DELAY_MS = 180_000
 const PARK_SWEEP_MS = 20
+/** Where requests are parked that came before any fragment was known. */
+const NOWHERE = -1
 const DRAIN_POLL_MS = 5
 
 const d1 = { version: 1, shortMsg: false } as const
@@ -47,10 +50,14 @@ export class Gateway implements Downstream, IntakeTarget {
   readonly #park: Park
   readonly #reader = new Reader(Buffer.alloc(0))
   readonly #scratch = new Writer(1024)
+  /** `host:port` where clients reach it, once it listens. */
+  advertised = ''
   #xids: XidSource | null = null
   #ring: ShardingStrategy
   #timers: NodeJS.Timeout[] = []
   #begins = 0
+  /** From a start that is drawn, so that no two gateways ever give one number. */
+  #lastIdentity = randomBytes(8).readBigInt64BE()
   #draining = false
 
   /** Throws when the strategy has no such name. */
@@ -76,7 +83,8 @@ export class Gateway implements Downstream, IntakeTarget {
   async listen(): Promise<AddressInfo> {
     const { host, port, undoLogDeletePeriod, undoLogSaveDays } = this.#options
     const address = await this.#listener.listen(host, port)
-    this.#xids = new XidSource(this.#options.advertise ?? `${reachable(address.address)}:${address.port}`)
+    this.advertised = this.#options.advertise ?? `${reachable(address.address)}:${address.port}`
+    this.#xids = new XidSource(this.advertised)
     const every = (ms: number, then: () => void) => this.#timers.push(setInterval(then, ms))
     every(PARK_SWEEP_MS, () => this.#sweepPark())
     every(1000, () => this.phaseTwo.sweep())
@@ -121,16 +129,30 @@ export class Gateway implements Downstream, IntakeTarget {
   }
 
   #send(pending: Pending): void {
+    pending.identity = BigInt.asIntN(64, ++this.#lastIdentity)
     if (treatmentOf(pending.type) === 'begin') pending.proposed = this.#xids!.next(pending.fragment, pending.since)
     this.#options.upstream.request(pending)
   }
 
   refused = (pending: Pending, reason: Refusal): void => {
     if (pending.session.closed) return
-    if (reason === 'xid-taken') return this.#send(pending)
-    if (reason === 'lost') return this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
+    if (reason === 'xid-taken') {
+      pending.again = false
+      return this.#send(pending)
+    }
+    if (reason === 'lost') {
+      if (!pending.kept) return this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
+      pending.again = true
+    }
     if (this.now() - pending.since >= PARK_MS) return this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
+    if (this.#isFree(pending)) return this.dispatch(pending)
     if (!this.#park.add(pending)) this.#fail(pending, 'SEATA_OVERLOADED', this.#park.size)
+  }
+
+  /** A begin that nobody can have executed, for a fragment that takes none now: it may as well go to another. */
+  #isFree(pending: Pending): boolean {
+    if (pending.again || treatmentOf(pending.type) !== 'begin') return false
+    return !this.#draining && !this.#options.upstream.openFragments().includes(pending.fragment)
   }
 
   #fail(pending: Pending, code: AnswerCode, ...details: unknown[]): void {
@@ -140,8 +162,16 @@ export class Gateway implements Downstream, IntakeTarget {
   #sweepPark(): void {
     if (this.#park.size === 0) return
     for (const fragment of this.#park.fragments()) this.servingChanged(fragment)
-    const old = this.#park.takeOlder(this.now() - PARK_MS)
+    const before = this.now() - PARK_MS
+    const old = this.#park.takeIf((pending) => pending.since < before)
     for (const pending of old) this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
+  }
+
+  fragmentsChanged(): void {
+    const { upstream, strategy } = this.#options
+    this.#ring = shardingStrategy(strategy, upstream.openFragments())
+    const homeless = this.#park.takeIf((pending) => pending.fragment === NOWHERE || this.#isFree(pending))
+    for (const pending of homeless) if (!pending.session.closed) this.dispatch(pending)
   }
 
   servingChanged(fragment: number): void {
@@ -150,8 +180,22 @@ export class Gateway implements Downstream, IntakeTarget {
     for (const pending of this.#park.take(fragment)) if (!pending.session.closed) upstream.request(pending)
   }
 
-  resources(resourceIds: readonly string[]): void {
-    if (resourceIds.length > 0) this.#options.upstream.resources(resourceIds)
+  rmServes(session: ClientSession, resourceIds: readonly string[]): void {
+    this.phaseTwo.add(session, resourceIds)
+    if (resourceIds.length > 0) this.#options.upstream.rmServes(session.client!.clientId, resourceIds)
+  }
+
+  rmDrops(session: ClientSession, resourceIds: readonly string[]): void {
+    this.phaseTwo.drop(session, resourceIds)
+    if (session.client) this.#options.upstream.rmDrops(session.client.clientId, resourceIds)
+  }
+
+  renamed(session: ClientSession, before: Client): void {
+    const { upstream } = this.#options
+    upstream.clientGone(before)
+    if (!session.isRm) return
+    this.phaseTwo.renamed(session, before.clientId)
+    if (session.resources.size > 0) upstream.rmServes(session.client!.clientId, [...session.resources])
   }
 
   call(call: BranchCall, done: (outcome: CallOutcome) => void): void {
@@ -160,6 +204,7 @@ export class Gateway implements Downstream, IntakeTarget {
 
   #closed(session: ClientSession): void {
     this.phaseTwo.gone(session)
+    if (session.client) this.#options.upstream.clientGone(session.client)
   }
 
   /** Takes no more connections and begins, lets what is in flight end, `ms` at most, and closes the connections. */

@@ -1,5 +1,6 @@
-// The HTTP side: health for load balancers and people.
-import type { FastifyInstance } from 'fastify'
+// The HTTP side: health for load balancers and people, and the way to the HTTP sides of nodes.
+import httpProxy from '@fastify/http-proxy'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 /** What the health routes tell. */
 export interface HealthSource {
@@ -20,5 +21,21 @@ export function healthRoutes(app: FastifyInstance, source: HealthSource): void {
   app.get('/health/detail', (_request, reply) => {
     reply.header('cache-control', 'no-store')
     return reply.code(source.troubles().length === 0 ? 200 : 503).send(source.detail())
+  })
+}
+
+/** `/nodes/<name>/…`: what that node's HTTP side answers to `/…`. */
+export function nodeRoutes(app: FastifyInstance, httpOf: (node: string) => string | undefined): void {
+  const nodeOf = (request: FastifyRequest) => (request.params as { node: string }).node
+  app.register(httpProxy, {
+    upstream: '',
+    prefix: '/nodes/:node',
+    rewritePrefix: '/',
+    replyOptions: { getUpstream: (request) => `http://${httpOf(nodeOf(request as FastifyRequest))}` },
+    preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
+      const node = nodeOf(request)
+      if (httpOf(node) === undefined) return reply.code(404).send({ error: `there is no node ${node} in the cluster` })
+      return undefined
+    }
   })
 }

@@ -12,16 +12,15 @@ import { isBadBody, plain, readBody, UnknownType, writeBody } from '../tc-core/w
 import { envelopeFor, mergeResult, type Part } from './merged.ts'
 import { Pending } from './pending.ts'
 import type { PhaseTwo } from './phase-two.ts'
-import { takeRegistration } from './registration.ts'
+import { type RmDirectory, takeRegistration } from './registration.ts'
 import { treatmentOf } from './route.ts'
 import type { ClientSession } from './session.ts'
 
 /** Where what a frame holds goes on to. */
-export interface IntakeTarget {
+export interface IntakeTarget extends RmDirectory {
   readonly phaseTwo: PhaseTwo
   dispatch(pending: Pending): void
   refused(pending: Pending, reason: Refusal): void
-  resources(resourceIds: readonly string[]): void
 }
 
 const NO_BODY = Buffer.alloc(0)
@@ -94,12 +93,9 @@ export class Intake {
   }
 
   #registration(session: ClientSession, frame: Frame, dialect: Dialect, body: Body): void {
-    const { phaseTwo } = this.#target
     try {
       const message = readBody(new Reader(body.bytes, body.start, body.end), dialect)
-      const result = takeRegistration(session, message, frame, dialect, phaseTwo, (list) =>
-        this.#target.resources(list)
-      )
+      const result = takeRegistration(session, message, frame, dialect, this.#target)
       this.#scratch.pos = 0
       writeBody(this.#scratch, result, dialect)
       session.answer({ dialect, codec: frame.codec, compressor: frame.compressor, id: frame.id }, this.#scratch.written)

@@ -44,18 +44,18 @@ export class Park {
     return waiting
   }
 
-  /** Takes out those that came before a time (ms). */
-  takeOlder(before: number): Pending[] {
-    const old: Pending[] = []
+  /** Takes out those that fit, those of one fragment in the order in which they came. */
+  takeIf(fits: (pending: Pending) => boolean): Pending[] {
+    const taken: Pending[] = []
     for (const [fragment, waiting] of this.#byFragment) {
-      const young = waiting.filter((pending) => pending.since >= before)
-      if (young.length === waiting.length) continue
-      old.push(...waiting.filter((pending) => pending.since < before))
-      if (young.length > 0) this.#byFragment.set(fragment, young)
+      const left = waiting.filter((pending) => !fits(pending))
+      if (left.length === waiting.length) continue
+      for (const pending of waiting) if (fits(pending)) taken.push(pending)
+      if (left.length > 0) this.#byFragment.set(fragment, left)
       else this.#byFragment.delete(fragment)
     }
-    this.#forget(old)
-    return old
+    this.#forget(taken)
+    return taken
   }
 
   #forget(gone: readonly Pending[]): void {

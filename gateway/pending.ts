@@ -23,6 +23,9 @@ export class Pending implements LinkRequest {
   start: number
   end: number
   proposed = ''
+  identity = 0n
+  again = false
+  kept = false
   /** Part of a merged request; null: a frame of its own. */
   readonly envelope: Envelope | null
   readonly part: number
@@ -65,6 +68,8 @@ export class Pending implements LinkRequest {
 
   /** Makes the body its own: the bytes it came in are used again. */
   keep(): void {
+    if (this.kept) return
+    this.kept = true
     this.bytes = Buffer.from(this.bytes.subarray(this.start, this.end))
     this.start = 0
     this.end = this.bytes.length

@@ -67,6 +67,12 @@ export class PhaseTwo {
     }
   }
 
+  /** The connection says by now that it is another. */
+  renamed(session: ClientSession, before: string): void {
+    if (this.#byClientId.get(before) === session) this.#byClientId.delete(before)
+    this.add(session, [])
+  }
+
   /** The connection is gone: who waits for an answer over it need not wait any longer. */
   gone(session: ClientSession): void {
     this.drop(session, session.resources)

@@ -3,10 +3,10 @@
 import { MessageType } from '../tc-core/wire/codes.ts'
 import type { Dialect } from '../tc-core/wire/fields.ts'
 import type { Frame } from '../tc-core/wire/frame.ts'
+import type { Client } from '../tc-core/wire/link.ts'
 import type { AnyMessage, MessageOf } from '../tc-core/wire/message.ts'
 import { type RegisterRM, RegisterTM, UnregisterRM } from '../tc-core/wire/messages/index.ts'
 import { parseVersion } from '../tc-core/wire/version.ts'
-import type { PhaseTwo } from './phase-two.ts'
 import type { ClientSession } from './session.ts'
 
 /**
@@ -17,32 +17,40 @@ export const SERVER_VERSION = '2.6.0'
 
 type Identity = MessageOf<typeof RegisterTM>
 
-/** Takes a registration in and returns its result. `told` gets the resources that an RM newly registered. */
+/** Who is told what an RM connection serves. */
+export interface RmDirectory {
+  rmServes(session: ClientSession, resourceIds: readonly string[]): void
+  rmDrops(session: ClientSession, resourceIds: readonly string[]): void
+  /** The connection, which was `before`, registered as another. */
+  renamed(session: ClientSession, before: Client): void
+}
+
+/** Takes a registration in and returns its result. */
 export function takeRegistration(
   session: ClientSession,
   message: AnyMessage,
   frame: Pick<Frame, 'messageType' | 'codec'>,
   dialect: Dialect,
-  phaseTwo: PhaseTwo,
-  told: (resourceIds: string[]) => void
+  directory: RmDirectory
 ): AnyMessage {
   const type = message.type + 1
   if (message.type === RegisterTM.code) {
     // seata-go alone registers its TM without waiting for an answer.
+    const before = session.client
     identify(session, message as Identity, dialect, frame, frame.messageType === MessageType.OneWay)
+    if (before && before !== session.client) directory.renamed(session, before)
     return accepted(type)
   }
   const { resourceIds } = message as MessageOf<typeof RegisterRM>
   const list = resourceIds.split(',').filter((resourceId) => resourceId !== '')
   if (message.type === UnregisterRM.code) {
-    phaseTwo.drop(session, list)
+    directory.rmDrops(session, list)
     return { type, identified: list.length > 0, version: SERVER_VERSION } as AnyMessage
   }
   // The first registration of a connection says who it is; a later RegisterRM only adds resources, as on the Java server.
   if (!session.client) identify(session, message as Identity, dialect, frame, false)
   session.isRm = true
-  phaseTwo.add(session, list)
-  told(list)
+  directory.rmServes(session, list)
   return accepted(type)
 }
 
@@ -54,14 +62,17 @@ function identify(
   shortMsg: boolean
 ): void {
   const { applicationId, transactionServiceGroup, version } = message
-  session.client = {
-    applicationId,
-    transactionServiceGroup,
-    clientId: `${applicationId}:${session.address}`,
-    version: parseVersion(version)
-  }
+  const clientId = `${applicationId}:${session.address}`
+  const client = { applicationId, transactionServiceGroup, clientId, version: parseVersion(version) }
+  // Who says the same again stays the same: nodes know clients one by one.
+  if (!isSame(session.client, client)) session.client = client
   session.dialect = { version: dialect.version, shortMsg: shortMsg || session.dialect.shortMsg }
   session.codec = frame.codec
+}
+
+function isSame(a: Client | null, b: Client): boolean {
+  const { clientId, transactionServiceGroup, version } = b
+  return a?.clientId === clientId && a.transactionServiceGroup === transactionServiceGroup && a.version === version
 }
 
 function accepted(type: number): AnyMessage {

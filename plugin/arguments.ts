@@ -1,10 +1,10 @@
-// The command's options out of flags, SEATA_ variables and a YAML file; a flag wins over a variable, a variable over the file.
+// A command's options out of flags, SEATA_ variables and a YAML file; a flag wins over a variable, a variable over the file.
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { parse as parseYaml } from 'yaml'
 import { SeataError } from '../tc-core/wire/errors.ts'
 import { type Config, configure, suggestion } from './config.ts'
-import { allowedOf, flagOf, OPTIONS, type Option, variableOf } from './options.ts'
+import { allowedOf, type Command, defaultOf, flagOf, hasOption, OPTIONS, type Option, variableOf } from './options.ts'
 
 export interface Arguments {
   readonly help: boolean
@@ -14,13 +14,16 @@ export interface Arguments {
 }
 
 /** Throws SEATA_OPTION_INVALID. */
-export function readArguments(args: readonly string[], env: NodeJS.ProcessEnv): Arguments {
-  const flags = readFlags(args)
-  if (flags.get('help') === 'true') return { help: true, config: configure({}, 'command'), unknownVariables: [] }
+export function readArguments(command: Command, args: readonly string[], env: NodeJS.ProcessEnv): Arguments {
+  const options = OPTIONS.filter((option) => hasOption(command, option))
+  const flags = readFlags(args, options)
+  if (flags.get('help') === 'true') return { help: true, config: {} as Config, unknownVariables: [] }
   const file = flags.get('config') ?? env.SEATA_CONFIG
   const given: Record<string, unknown> = file === undefined ? {} : readFile(file)
+  // One file may serve several commands: what is another's does not concern this one.
+  for (const option of OPTIONS) if (!options.includes(option)) delete given[option.key]
   const names = new Map<string, string>(Object.keys(given).map((key) => [key, `${key} in ${file}`]))
-  for (const option of OPTIONS) {
+  for (const option of options) {
     const variable = variableOf(option)
     const flag = flagOf(option).slice(2)
     const text = flags.get(flag) ?? env[variable]
@@ -31,14 +34,14 @@ export function readArguments(args: readonly string[], env: NodeJS.ProcessEnv): 
   const known = new Set(['SEATA_CONFIG', ...OPTIONS.map(variableOf)])
   return {
     help: false,
-    config: configure(given, 'command', (key) => names.get(key) ?? key),
+    config: configure(given, command, (key) => names.get(key) ?? key),
     unknownVariables: Object.keys(env).filter((name) => name.startsWith('SEATA_') && !known.has(name))
   }
 }
 
-function readFlags(args: readonly string[]): Map<string, string> {
-  const booleans = OPTIONS.filter((option) => option.type === 'boolean').map((option) => flagOf(option).slice(2))
-  const known = new Set(['config', 'help', ...OPTIONS.map((option) => flagOf(option).slice(2))])
+function readFlags(args: readonly string[], options: readonly Option[]): Map<string, string> {
+  const booleans = options.filter((option) => option.type === 'boolean').map((option) => flagOf(option).slice(2))
+  const known = new Set(['config', 'help', ...options.map((option) => flagOf(option).slice(2))])
   const flags = new Map<string, string>()
   const { tokens } = parseArgs({ args: [...args], strict: false, tokens: true, options: optionTypes(known) })
   for (const token of tokens) {
@@ -86,15 +89,22 @@ function invalid(text: string): SeataError {
   return new SeataError('SEATA_OPTION_INVALID', [text])
 }
 
+const WHAT: Readonly<Record<Command, string>> = {
+  start: 'a Seata coordinator in one process',
+  node: 'a node of a cluster; it holds replicas of fragments and takes no clients',
+  gateway: 'a gateway of a cluster; it takes clients and keeps nothing'
+}
+
 /** The text of --help. */
-export function helpText(): string {
-  const lines = OPTIONS.map((option) => {
+export function helpText(command: Command): string {
+  const lines = OPTIONS.filter((option) => hasOption(command, option)).map((option) => {
     const value = option.type === 'boolean' ? '' : ` ${option.type === 'integer' ? 'N' : 'TEXT'}`
     const head = `  ${flagOf(option)}${value}`
-    const standard = option.default === '' ? '' : ` (default ${option.default})`
+    const byDefault = defaultOf(command, option)
+    const standard = byDefault === '' ? '' : ` (default ${byDefault})`
     return `${head.padEnd(36)}${option.doc}${standard}\n${' '.repeat(36)}${variableOf(option)}; ${allowedOf(option)}`
   })
-  return `fastify-seata start [options]: a Seata coordinator in one process
+  return `fastify-seata ${command} [options]: ${WHAT[command]}
 
   --config FILE                     YAML file with options as keys: host, port, httpPort, … (SEATA_CONFIG)
 ${lines.join('\n')}

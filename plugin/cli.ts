@@ -1,12 +1,21 @@
 #!/usr/bin/env node
-// The command: fastify-seata start.
+// The command: fastify-seata start, node, gateway, kv-check.
 import { readFileSync } from 'node:fs'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { SeataError } from '../tc-core/wire/errors.ts'
 import { helpText, readArguments } from './arguments.ts'
+import type { Config } from './config.ts'
 import seata from './index.ts'
+import { kvCheck } from './kv-check.ts'
+import { addressOf, startNode } from './node-command.ts'
+import type { Command } from './options.ts'
 
-const COMMANDS = 'fastify-seata start [options]   a coordinator in one process (start --help shows the options)\n'
+const COMMANDS = `fastify-seata start [options]     a coordinator in one process
+fastify-seata node [options]      a node of a cluster
+fastify-seata gateway [options]   a gateway of a cluster
+fastify-seata kv-check URL        whether a store keeps what the log needs
+Each shows its options with --help.
+`
 
 function version(): string {
   // From source the package lies one folder up, compiled two.
@@ -20,24 +29,31 @@ function version(): string {
   return 'unknown'
 }
 
-async function start(args: readonly string[]): Promise<void> {
-  const { help, config, unknownVariables } = readArguments(args, process.env)
-  if (help) return void process.stdout.write(helpText())
-  const { httpPort, logLevel, ...options } = config
+async function run(command: Command, args: readonly string[]): Promise<void> {
+  const { help, config, unknownVariables } = readArguments(command, args, process.env)
+  if (help) return void process.stdout.write(helpText(command))
   const app = Fastify({
-    logger: { level: logLevel, stream: process.stderr },
+    logger: { level: config.logLevel, stream: process.stderr },
     logController: new LogController({ disableRequestLogging: true })
   })
   for (const name of unknownVariables) app.log.warn(`the variable ${name} is not an option and is ignored`)
+  const line = command === 'node' ? await node(config, app) : await front(config, app)
+  stopOnSignals(app)
+  process.stdout.write(`fastify-seata ${version()}: ${line}\n`)
+}
+
+/** Of start and gateway: what takes clients. */
+async function front(config: Config, app: FastifyInstance): Promise<string> {
+  const { httpPort, logLevel, name, ...options } = config
   await app.register(seata, options)
   await app.ready()
   await app.listen({ host: config.host, port: httpPort, listenTextResolver: () => 'HTTP listens' })
-  stopOnSignals(app)
-  const http = app.server.address()
-  const httpAt = typeof http === 'object' && http ? at(http) : String(http)
-  process.stdout.write(
-    `fastify-seata ${version()}: Seata on ${at(app.seata.address!)}, HTTP on ${httpAt}, store ${app.seata.store}\n`
-  )
+  return `Seata on ${at(app.seata.address!)}, HTTP on ${addressOf(app)}, store ${app.seata.store}`
+}
+
+async function node(config: Config, app: FastifyInstance): Promise<string> {
+  const { link, http, store } = await startNode(config, app)
+  return `node, links on ${link}, HTTP on ${http}, store ${store}`
 }
 
 function at({ address, port }: { address: string; port: number }): string {
@@ -64,8 +80,13 @@ function stopOnSignals(app: FastifyInstance): void {
 }
 
 async function main([command, ...args]: string[]): Promise<void> {
-  if (command === 'start') return start(args)
-  const asked = command === undefined || command === '--help' || command === '-h' || command === 'help'
+  if (command === 'start' || command === 'node' || command === 'gateway') return run(command, args)
+  const url = args[0]
+  if (command === 'kv-check' && url !== undefined && !url.startsWith('-')) {
+    process.exitCode = (await kvCheck(url, (line) => void process.stdout.write(`${line}\n`))) ? 0 : 1
+    return
+  }
+  const asked = command === undefined || ['--help', '-h', 'help', 'kv-check'].includes(command)
   if (command === '--version') return void process.stdout.write(`${version()}\n`)
   process[asked ? 'stdout' : 'stderr'].write(asked ? COMMANDS : `${command} is not a command\n${COMMANDS}`)
   process.exitCode = asked ? 0 : 2

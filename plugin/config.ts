@@ -3,17 +3,21 @@ import { Ajv, type ErrorObject } from 'ajv'
 import { SeataError } from '../tc-core/wire/errors.ts'
 import type { Limits } from '../tc-core/wire/limits.ts'
 import { MAX_XID_BYTES } from '../tc-core/wire/xid.ts'
-import { allowedOf, OPTIONS, schemaOf } from './options.ts'
+import { allowedOf, type Command, OPTIONS, schemaOf } from './options.ts'
 
-/** Every option has its value; names and meaning in options.ts. */
+/** Every option that a command has, with its value; names and meaning in options.ts. */
 export interface Config extends Limits {
   host: string
   port: number
   httpPort: number
+  name: string
+  link: string
+  nodes: string
   advertise: string
   kv: string
   cluster: string
   fragments: number
+  replicas: number
   shardingStrategy: string
   logLevel: string
   retryPeriod: number
@@ -33,7 +37,12 @@ export interface Config extends Limits {
 const TRANSACTION_ID_CHARACTERS = 20
 
 const ajv = new Ajv({ useDefaults: true, allErrors: true })
-const validators = { plugin: ajv.compile(schemaOf(true)), command: ajv.compile(schemaOf(false)) }
+const validators = {
+  plugin: ajv.compile(schemaOf('plugin')),
+  start: ajv.compile(schemaOf('start')),
+  node: ajv.compile(schemaOf('node')),
+  gateway: ajv.compile(schemaOf('gateway'))
+}
 
 /**
  * Fills in defaults and checks. Throws SEATA_OPTION_INVALID with every mistake: the key, the value and what is allowed.
@@ -41,12 +50,13 @@ const validators = { plugin: ajv.compile(schemaOf(true)), command: ajv.compile(s
  */
 export function configure(
   given: object,
-  kind: 'plugin' | 'command',
+  kind: 'plugin' | Command,
   nameOf: (key: string) => string = (key) => key
 ): Config {
   const config = { ...given } as Config
   const validate = validators[kind]
   const mistakes = validate(config) ? [] : validate.errors!.map((error) => mistake(error, config, nameOf))
+  if (kind === 'gateway' && config.nodes === '') mistakes.push(wrong('nodes', config, nameOf))
   if (mistakes.length === 0 && config.advertise.length + TRANSACTION_ID_CHARACTERS > MAX_XID_BYTES) {
     mistakes.push(wrong('advertise', config, nameOf))
   }

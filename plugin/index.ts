@@ -1,29 +1,45 @@
-// The Fastify plugin: a Seata coordinator in the host's app. Gateway and node are put together here.
+// The Fastify plugin: a Seata coordinator in the host's app, or with `nodes` a gateway of a cluster. The parts are put together here.
+
 import type { AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Gateway } from '../gateway/gateway.ts'
-import { healthRoutes } from '../gateway/http.ts'
+import { healthRoutes, nodeRoutes } from '../gateway/http.ts'
+import { type LinkState, Links } from '../gateway/links.ts'
+import { Metadata, metadataRoutes } from '../gateway/metadata.ts'
 import { Node, type NodeHealth } from '../tc-core/host/node.ts'
 import type { Limits } from '../tc-core/wire/limits.ts'
 import { type Config, configure } from './config.ts'
 
 /** What may be given; the rest has defaults. See docs/configuration.md. */
-export type SeataOptions = Partial<Omit<Config, 'httpPort' | 'logLevel'>> & {
+export type SeataOptions = Partial<Omit<Config, 'httpPort' | 'logLevel' | 'name' | 'link' | 'replicas'>> & {
   /** In front of the plugin's HTTP routes. */
   prefix?: string
 }
 
-export interface SeataHealth extends NodeHealth {
+/** Of a coordinator in one process. */
+export interface CoordinatorHealth extends NodeHealth {
   readonly connections: number
   readonly parked: number
 }
+
+/** Of a gateway. */
+export interface GatewayHealth {
+  readonly ok: boolean
+  readonly connections: number
+  readonly parked: number
+  readonly nodes: readonly LinkState[]
+  readonly fragments: readonly { readonly fragment: number; readonly leader: string | null }[]
+}
+
+export type SeataHealth = CoordinatorHealth | GatewayHealth
 
 /** `app.seata` */
 export interface Seata {
   /** Where Seata clients connect; null until the app is ready. */
   readonly address: AddressInfo | null
-  /** URL of the store. */
+  /** URL of the store; of a gateway the nodes that it was given. */
   readonly store: string
   health(): SeataHealth
 }
@@ -37,51 +53,120 @@ declare module 'fastify' {
 /** How long a stop waits for what is in flight, ms. */
 const STOP_MS = 5_000
 
-/** Registers the coordinator; rejects with SEATA_OPTION_INVALID or SEATA_STORE_OPEN_FAILED. It listens when the app is ready. */
-async function seata(app: FastifyInstance, options: SeataOptions): Promise<void> {
-  const { prefix = '', ...given } = options
-  const config = configure(given, 'plugin')
-  const logger = app.log
-  const limits: Limits = config
+/** What is behind the gateway: a node in this process, or links to nodes elsewhere. */
+interface Backend {
+  readonly upstream: Node | Links
+  readonly store: string
+  /** Where each node's HTTP side is; null: there are no nodes elsewhere. */
+  readonly httpOf: ((node: string) => string | undefined) | null
+  start(): Promise<void>
+  /** Clients can reach it now: `host:port` for Seata's protocol and for HTTP. */
+  open(transaction: string, control: string): void
+  stop(): Promise<void>
+  /** Why something is wrong, in words. */
+  troubles(): string[]
+  health(): Omit<CoordinatorHealth, 'connections' | 'parked'> | Omit<GatewayHealth, 'connections' | 'parked'>
+}
+
+async function oneProcess(config: Config, app: FastifyInstance, metadata: Metadata): Promise<Backend> {
   const node = await Node.open({
     kv: config.kv,
     cluster: config.cluster,
     name: 'local',
     fragments: config.fragments,
-    settings: { ...config, limits },
+    settings: { ...config, limits: config },
     snapshots: { records: config.snapshotRecords, bytes: config.snapshotBytes, ms: config.snapshotInterval * 1000 },
-    logger
+    logger: app.log
   })
+  return {
+    upstream: node,
+    store: node.store,
+    httpOf: null,
+    start: () => node.start(),
+    open: (transaction, control) => metadata.set([{ name: 'local', transaction, control }]),
+    stop: () => node.stop(STOP_MS),
+    health: () => node.health,
+    troubles: () =>
+      node.health.fragments.flatMap((f) => (f.trouble === null ? [] : [`fragment ${f.fragment}: ${f.trouble}`]))
+  }
+}
+
+function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Backend {
+  const links = new Links({
+    nodes: config.nodes.split(','),
+    cluster: config.cluster,
+    name: config.name || `${hostname()}:${process.pid}`,
+    logger: app.log,
+    now: () => performance.now()
+  })
+  links.onGateways = () => metadata.set(links.gateways)
+  const troubles = () => links.troubles()
+  return {
+    upstream: links,
+    store: `nodes ${config.nodes}`,
+    httpOf: (node) => links.httpOf(node),
+    start: async () => links.start(),
+    open: (transaction, control) => links.placed(transaction, control),
+    stop: async () => links.close(),
+    health: () => ({ ok: troubles().length === 0, nodes: links.state, fragments: links.leaders }),
+    troubles
+  }
+}
+
+/** Registers the coordinator; rejects with SEATA_OPTION_INVALID or SEATA_STORE_OPEN_FAILED. It listens when the app is ready. */
+async function seata(app: FastifyInstance, options: SeataOptions): Promise<void> {
+  const { prefix = '', ...given } = options
+  const config = configure(given, 'plugin')
+  const limits: Limits = config
+  const metadata = new Metadata()
+  const backend = config.nodes === '' ? await oneProcess(config, app, metadata) : cluster(config, app, metadata)
   const gateway = new Gateway({
     host: config.host,
     port: config.port,
     strategy: config.shardingStrategy,
     limits,
-    upstream: node,
-    logger,
+    upstream: backend.upstream,
+    logger: app.log,
     undoLogSaveDays: config.undoLogSaveDays,
     undoLogDeletePeriod: config.undoLogDeletePeriod,
     ...(config.advertise !== '' && { advertise: config.advertise })
   })
   let address: AddressInfo | null = null
-  const health = (): SeataHealth => ({ ...node.health, connections: gateway.connections, parked: gateway.parked })
+  const health = () => ({ ...backend.health(), connections: gateway.connections, parked: gateway.parked })
 
   app.decorate('seata', {
     get address() {
       return address
     },
-    store: node.store,
+    store: backend.store,
     health
   })
-  const troubles = () =>
-    node.health.fragments.flatMap((f) => (f.trouble === null ? [] : [`fragment ${f.fragment}: ${f.trouble}`]))
-  app.register(async (scope) => healthRoutes(scope, { troubles, detail: health }), { prefix })
+  const { troubles } = backend
+  app.register(
+    async (scope) => {
+      healthRoutes(scope, { troubles, detail: health })
+      metadataRoutes(scope, metadata)
+      if (backend.httpOf) nodeRoutes(scope, backend.httpOf)
+    },
+    { prefix }
+  )
   app.addHook('onReady', async () => {
-    await node.start()
+    await backend.start()
     address = await gateway.listen()
   })
-  app.addHook('preClose', () => gateway.stop(STOP_MS))
-  app.addHook('onClose', () => node.stop(STOP_MS))
+  app.addHook('onListen', async () => backend.open(gateway.advertised, controlOf(app, gateway.advertised)))
+  app.addHook('preClose', async () => {
+    metadata.close()
+    await gateway.stop(STOP_MS)
+  })
+  app.addHook('onClose', () => backend.stop())
+}
+
+/** Where the app's HTTP is reached: its own port, on the host that clients are told. */
+function controlOf(app: FastifyInstance, advertised: string): string {
+  const address = app.server.address()
+  const host = advertised.slice(0, advertised.lastIndexOf(':'))
+  return `${host}:${typeof address === 'object' && address ? address.port : 0}`
 }
 
 export default fp(seata, { name: 'fastify-seata', fastify: '5.x' })

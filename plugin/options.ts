@@ -3,12 +3,19 @@
 import { DEFAULT_SETTINGS, DEFAULT_SNAPSHOTS, STORAGE_URLS } from '../tc-core/host/node.ts'
 import { DEFAULT_LIMITS } from '../tc-core/wire/limits.ts'
 
+/** The commands that run; `plugin` is what app.register(seata) takes. */
+export type Command = 'start' | 'node' | 'gateway'
+
 interface OptionBase {
   /** As a YAML key and in the plugin's options. The flag is `--` and the same with dashes; the variable is SEATA_ and the same in capitals. */
   readonly key: string
   readonly doc: string
-  /** Only the command has it: in somebody's Fastify app it is that app's business. */
+  /** Only commands have it: in somebody's Fastify app it is that app's business. */
   readonly commandOnly?: true
+  /** The commands that have it; default: all. */
+  readonly of?: readonly Command[]
+  /** Where a command's default is another. */
+  readonly defaults?: Partial<Record<Command, number | string>>
 }
 
 export type Option = OptionBase &
@@ -28,12 +35,23 @@ export type Option = OptionBase &
 const MAX = Number.MAX_SAFE_INTEGER
 const HOST_PORT = '^(\\S+:[0-9]{1,5})?$'
 
-function integer(key: string, value: number, minimum: number, maximum: number, doc: string): Option {
-  return { key, type: 'integer', default: value, minimum, maximum, doc }
+/** What holds fragments, and what clients connect to. */
+const CORE = ['start', 'node'] as const
+const FRONT = ['start', 'gateway'] as const
+
+function integer(
+  key: string,
+  value: number,
+  minimum: number,
+  maximum: number,
+  doc: string,
+  of?: readonly Command[]
+): Option {
+  return { key, type: 'integer', default: value, minimum, maximum, doc, ...(of && { of }) }
 }
 
-function limit(key: keyof typeof DEFAULT_LIMITS, doc: string): Option {
-  return integer(key, DEFAULT_LIMITS[key], 1, 2 ** 31 - 1, doc)
+function limit(key: keyof typeof DEFAULT_LIMITS, of: readonly Command[], doc: string): Option {
+  return integer(key, DEFAULT_LIMITS[key], 1, 2 ** 31 - 1, doc, of)
 }
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
@@ -47,23 +65,57 @@ export const OPTIONS: readonly Option[] = [
     form: 'an address or host name',
     doc: 'Address to listen on. 0.0.0.0 opens the ports to the network.'
   },
-  integer('port', 8091, 0, 65535, 'Port for Seata clients; 0 takes a free one.'),
-  { ...integer('httpPort', 7091, 0, 65535, 'Port for HTTP (health); 0 takes a free one.'), commandOnly: true },
+  integer('port', 8091, 0, 65535, 'Port for Seata clients; 0 takes a free one.', FRONT),
+  {
+    ...integer('httpPort', 7091, 0, 65535, 'Port for HTTP (health); 0 takes a free one.'),
+    defaults: { node: 7191 },
+    commandOnly: true
+  },
+  {
+    key: 'name',
+    type: 'string',
+    default: '',
+    pattern: '^[A-Za-z0-9_.-]{0,64}$',
+    form: 'up to 64 letters, digits, dots, dashes and underscores',
+    doc: 'Name of this process; of a node unique in its cluster and the same after a restart. Empty: the name of the machine.',
+    commandOnly: true,
+    of: ['node', 'gateway']
+  },
+  {
+    key: 'link',
+    type: 'string',
+    default: '127.0.0.1:9091',
+    pattern: '^\\S+:[0-9]{1,5}$',
+    form: 'HOST:PORT',
+    doc: 'Where a node listens for gateways and other nodes.',
+    commandOnly: true,
+    of: ['node']
+  },
+  {
+    key: 'nodes',
+    type: 'string',
+    default: '',
+    pattern: '^(\\S+:[0-9]{1,5}(,\\S+:[0-9]{1,5})*)?$',
+    form: 'HOST:PORT,HOST:PORT,…',
+    doc: 'Links of some nodes of the cluster; the others are learned from them. A plugin with nodes is a gateway and has no store of its own.',
+    of: ['gateway']
+  },
   {
     key: 'advertise',
     type: 'string',
     default: '',
     pattern: HOST_PORT,
     form: 'HOST:PORT of at most 44 characters',
-    doc: 'HOST:PORT that XIDs carry: where clients reach the coordinator. Empty: where it listens (listening everywhere: its first address).'
+    doc: 'HOST:PORT that XIDs carry: where clients reach the coordinator; of a node, the link that others are told. Empty: where it listens (listening everywhere: its first address).'
   },
   {
     key: 'kv',
     type: 'string',
     default: 'sqlite:./data',
-    pattern: '^(sqlite:.+|lmdb:.+|memory:)$',
+    pattern: '^(sqlite:.+|lmdb:.+|memory:|rediss?://.+|etcds?://.+)$',
     form: STORAGE_URLS.join(', '),
-    doc: 'The store that holds the log.'
+    doc: 'The store that holds the log.',
+    of: CORE
   },
   {
     key: 'cluster',
@@ -73,13 +125,21 @@ export const OPTIONS: readonly Option[] = [
     form: 'up to 64 letters, digits, dots, dashes and underscores',
     doc: 'Name of the cluster: part of every key in the store.'
   },
-  integer('fragments', 1, 1, 1, 'Fragments of the coordinator.'),
+  {
+    ...integer('fragments', 1, 1, 64, 'Fragments of a new cluster; one that exists keeps its own.', CORE),
+    defaults: { node: 8 }
+  },
+  {
+    ...integer('replicas', 3, 1, 9, 'Nodes that hold a fragment, or as many as there are.', ['node']),
+    commandOnly: true
+  },
   {
     key: 'shardingStrategy',
     type: 'string',
     default: 'consistent-hash',
     values: ['consistent-hash'],
-    doc: 'How transactions are spread over fragments.'
+    doc: 'How transactions are spread over fragments.',
+    of: FRONT
   },
   {
     key: 'logLevel',
@@ -94,56 +154,76 @@ export const OPTIONS: readonly Option[] = [
     DEFAULT_SETTINGS.retryPeriod,
     10,
     MAX,
-    'Ms between two passes of phase two over a transaction whose RMs did not all agree.'
+    'Ms between two passes of phase two over a transaction whose RMs did not all agree.',
+    CORE
   ),
   integer(
     'maxCommitRetryTimeout',
     DEFAULT_SETTINGS.maxCommitRetryTimeout,
     -1,
     MAX,
-    'Ms after begin until an unfinished commit is given up; -1: never.'
+    'Ms after begin until an unfinished commit is given up; -1: never.',
+    CORE
   ),
   integer(
     'maxRollbackRetryTimeout',
     DEFAULT_SETTINGS.maxRollbackRetryTimeout,
     -1,
     MAX,
-    'Ms after begin until an unfinished rollback is given up; -1: never.'
+    'Ms after begin until an unfinished rollback is given up; -1: never.',
+    CORE
   ),
   {
     key: 'rollbackFailedUnlockEnable',
     type: 'boolean',
     default: DEFAULT_SETTINGS.rollbackFailedUnlockEnable,
-    doc: 'Free the rows of a rollback that is given up; its data may be dirty then.'
+    doc: 'Free the rows of a rollback that is given up; its data may be dirty then.',
+    of: CORE
   },
   integer(
     'xaerNotaRetryTimeout',
     DEFAULT_SETTINGS.xaerNotaRetryTimeout,
     0,
     MAX,
-    'Ms beyond its timeout until an XA branch unknown to its database counts as done.'
+    'Ms beyond its timeout until an XA branch unknown to its database counts as done.',
+    CORE
   ),
   integer(
     'rpcTcRequestTimeout',
     DEFAULT_SETTINGS.rpcTcRequestTimeout,
     100,
     MAX,
-    'Ms that an RM has to answer a phase-two request.'
+    'Ms that an RM has to answer a phase-two request.',
+    CORE
   ),
-  integer('undoLogSaveDays', 7, 1, 32767, 'Days that AT resources keep undo logs.'),
-  integer('undoLogDeletePeriod', 86_400_000, 1000, 2 ** 31 - 1, 'Ms between two requests to delete old undo logs.'),
-  integer('snapshotInterval', DEFAULT_SNAPSHOTS.ms / 1000, 1, 86_400, 'Seconds after which a snapshot is due.'),
-  integer('snapshotRecords', DEFAULT_SNAPSHOTS.records, 1, MAX, 'Records of the log after which a snapshot is due.'),
-  integer('snapshotBytes', DEFAULT_SNAPSHOTS.bytes, 1, MAX, 'Bytes of the log after which a snapshot is due.'),
-  limit('maxTransactions', 'Global transactions alive in one fragment; one more begin is refused.'),
-  limit('maxBranches', 'Branches of one transaction; one more is refused.'),
-  limit('maxLockKeys', 'Rows in the lock key of one branch.'),
-  limit('maxNameBytes', 'Bytes of a transaction name, an application id or a transaction service group.'),
-  limit('maxApplicationDataBytes', 'Bytes of the application data of a branch.'),
-  limit('maxOutcomes', 'Ended transactions of a fragment whose outcome is remembered.'),
-  limit('maxClients', 'Client connections; one more is closed.'),
-  limit('maxInFlight', 'Requests of one connection that wait for an answer; at the limit it is not read.'),
-  limit('maxParked', 'Requests kept back while nobody serves their fragment; one more is refused.')
+  integer('undoLogSaveDays', 7, 1, 32767, 'Days that AT resources keep undo logs.', FRONT),
+  integer(
+    'undoLogDeletePeriod',
+    86_400_000,
+    1000,
+    2 ** 31 - 1,
+    'Ms between two requests to delete old undo logs.',
+    FRONT
+  ),
+  integer('snapshotInterval', DEFAULT_SNAPSHOTS.ms / 1000, 1, 86_400, 'Seconds after which a snapshot is due.', CORE),
+  integer(
+    'snapshotRecords',
+    DEFAULT_SNAPSHOTS.records,
+    1,
+    MAX,
+    'Records of the log after which a snapshot is due.',
+    CORE
+  ),
+  integer('snapshotBytes', DEFAULT_SNAPSHOTS.bytes, 1, MAX, 'Bytes of the log after which a snapshot is due.', CORE),
+  limit('maxTransactions', CORE, 'Global transactions alive in one fragment; one more begin is refused.'),
+  limit('maxBranches', CORE, 'Branches of one transaction; one more is refused.'),
+  limit('maxLockKeys', CORE, 'Rows in the lock key of one branch.'),
+  limit('maxNameBytes', CORE, 'Bytes of a transaction name, an application id or a transaction service group.'),
+  limit('maxApplicationDataBytes', CORE, 'Bytes of the application data of a branch.'),
+  limit('maxOutcomes', CORE, 'Ended transactions of a fragment whose outcome is remembered.'),
+  limit('maxClients', FRONT, 'Client connections; one more is closed.'),
+  limit('maxInFlight', FRONT, 'Requests of one connection that wait for an answer; at the limit it is not read.'),
+  limit('maxParked', FRONT, 'Requests kept back while nobody serves their fragment; one more is refused.')
 ]
 
 export function flagOf(option: Option): string {
@@ -168,18 +248,29 @@ export function allowedOf(option: Option): string {
   return option.values ? `one of ${option.values.join(', ')}` : (option.form ?? 'text')
 }
 
-/** The JSON schema of the options: for the plugin without the command's own. */
-export function schemaOf(forPlugin: boolean): object {
-  const options = OPTIONS.filter((option) => !forPlugin || !option.commandOnly)
+/** Who has the option: a command, or the plugin, which has what `start` and `gateway` have but for what is a command's alone. */
+export function hasOption(kind: Command | 'plugin', option: Option): boolean {
+  const { of, commandOnly } = option
+  if (kind === 'plugin') return !commandOnly && (of === undefined || of.includes('start') || of.includes('gateway'))
+  return of === undefined || of.includes(kind)
+}
+
+export function defaultOf(kind: Command | 'plugin', option: Option): number | string | boolean {
+  return option.defaults?.[kind === 'plugin' ? 'start' : kind] ?? option.default
+}
+
+/** The JSON schema of the options of a command or the plugin. */
+export function schemaOf(kind: Command | 'plugin'): object {
+  const options = OPTIONS.filter((option) => hasOption(kind, option))
   const properties = options.map((option) => {
-    const { type, default: value, doc: description } = option
+    const { type, doc: description } = option
     const bounds =
       type === 'integer'
         ? { minimum: option.minimum, maximum: option.maximum }
         : type === 'string'
           ? { ...(option.pattern && { pattern: option.pattern }), ...(option.values && { enum: option.values }) }
           : {}
-    return [option.key, { type, default: value, description, ...bounds }]
+    return [option.key, { type, default: defaultOf(kind, option), description, ...bounds }]
   })
   return { type: 'object', additionalProperties: false, properties: Object.fromEntries(properties) }
 }

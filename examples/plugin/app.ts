@@ -7,10 +7,7 @@ const app = Fastify({ logger: true })
 // The options are those of docs/configuration.md; the coordinator listens when the app is ready.
 await app.register(seata, { port: Number(process.env.SEATA_PORT ?? 8091), kv: 'sqlite:./data' })
 
-app.get('/transactions', async () => {
-  const { fragments } = app.seata.health()
-  return { active: fragments.reduce((sum, fragment) => sum + fragment.transactions, 0) }
-})
+app.get('/clients', async () => ({ connections: app.seata.health().connections }))
 
 await app.listen({ port: Number(process.env.PORT ?? 3000) })
 console.log(`Seata on port ${app.seata.address!.port}`)

@@ -1,7 +1,7 @@
 // A fragment while this node leads it: requests become steps, effects become records, and nothing leaves before its record is confirmed.
 import { failure } from '../core/answers.ts'
 import type { Fragment } from '../core/fragment.ts'
-import { type Input, Outputs, type Reply, type Request } from '../core/outputs.ts'
+import { type Input, Outputs, type Reply, type Request, type Send } from '../core/outputs.ts'
 import { Snapshot } from '../core/snapshot.ts'
 import { XID_TAKEN } from '../core/tm.ts'
 import { Appender } from '../replication/append.ts'
@@ -10,8 +10,9 @@ import type { LogContext } from '../replication/context.ts'
 import { RecordKind } from '../replication/record.ts'
 import { Abandoned, attempt } from '../replication/slot.ts'
 import { Reader, Writer } from '../wire/bytes.ts'
+import type { HomeMessage } from '../wire/home.ts'
 import { MAX_UNCONFIRMED_BYTES } from '../wire/limits.ts'
-import type { BranchCall, CallOutcome, Downstream, LinkRequest } from '../wire/link.ts'
+import type { BranchCall, Callee, CallOutcome, LinkRequest, Refusal } from '../wire/link.ts'
 import type { Log } from '../wire/log.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
@@ -25,6 +26,9 @@ export interface SnapshotPolicy {
   readonly ms: number
 }
 
+/** Messages from one fragment to another; they may be lost. `term` is the sender's. */
+export type Between = (from: number, to: number, term: number, message: HomeMessage) => void
+
 export interface LeaderOptions {
   readonly fragment: Fragment
   readonly log: LogContext
@@ -32,7 +36,9 @@ export interface LeaderOptions {
   readonly logger: Log
   readonly linearizableReads: boolean
   readonly snapshots: SnapshotPolicy
-  readonly downstream: () => Downstream | null
+  readonly downstream: () => Callee | null
+  /** Takes a message to the leader of another fragment, as well as it can. */
+  readonly between: Between
   onDeposed(): void
   /** Something that must not be: the fragment can do no more. */
   onFailure(error: unknown): void
@@ -59,8 +65,11 @@ export class Leader {
   /** What was sent to the log and is not confirmed, oldest first. */
   readonly #unconfirmed = new Set<Parcel>()
   #unconfirmedBytes = 0
+  /** Every request that has no answer yet, wherever it waits: for the log, for the RMs, for other fragments. */
+  readonly #open = new Set<LinkRequest>()
   #flushing = false
   #proving = false
+  #verifying = false
   #stopTimer: (() => void) | null = null
   #timerAt = Number.POSITIVE_INFINITY
   #stopped = false
@@ -75,7 +84,7 @@ export class Leader {
     this.#appender = new Appender(options.log, () => this.#deposed())
     const now = options.clock.now()
     this.#sinceSnapshot.at = now
-    this.#fragment.lead(now)
+    this.#fragment.lead(now, options.log.position.term)
     this.#schedule()
     void this.#tidy()
   }
@@ -103,9 +112,12 @@ export class Leader {
     } catch (error) {
       if (!isBadBody(error)) throw error
       const type = link.bytes.readUInt16BE(link.start)
+      this.#open.add(link)
       return this.#answer(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
     }
-    const request: HostRequest = { client: link.client, message, proposed: link.proposed, link }
+    const { client, proposed, identity, again } = link
+    const request: HostRequest = { client, message, proposed, identity, again, link }
+    this.#open.add(link)
     this.input({ kind: 'request', request })
   }
 
@@ -138,13 +150,13 @@ export class Leader {
   }
 
   #refuse(input: Input): void {
-    if (input.kind === 'request') (input.request as HostRequest).link.refuse('lost')
+    if (input.kind === 'request') this.#refuseRequest((input.request as HostRequest).link, 'lost')
   }
 
   /** Part of Outbox.take: leaves without waiting. */
   reply(reply: Reply): void {
     const { link } = reply.request as HostRequest
-    if (reply.message === XID_TAKEN) link.refuse('xid-taken')
+    if (reply.message === XID_TAKEN) this.#refuseRequest(link, 'xid-taken')
     else this.#answer(link, reply.message)
   }
 
@@ -156,12 +168,23 @@ export class Leader {
     downstream.call(call, (outcome) => this.#called(id, outcome))
   }
 
+  /** Part of Outbox.take: leaves without waiting. */
+  send({ to, message }: Send): void {
+    const { between, log } = this.#options
+    between(this.#fragment.state.fragment, to, log.position.term, message)
+  }
+
   #called(call: number, outcome: CallOutcome): void {
     if (typeof outcome === 'number') this.input({ kind: 'answered', call, branchStatus: outcome })
     else this.input({ kind: 'failed', call, reason: outcome })
   }
 
+  #refuseRequest(link: LinkRequest, reason: Refusal): void {
+    if (this.#open.delete(link)) link.refuse(reason)
+  }
+
   #answer(link: LinkRequest, message: AnyMessage): void {
+    if (!this.#open.delete(link)) return
     const w = this.#scratch
     w.pos = 0
     writeBody(w, message, link.dialect)
@@ -214,6 +237,7 @@ export class Leader {
     if (this.#stopped) return
     for (const reply of parcel.replies) this.reply(reply)
     for (const call of parcel.calls) this.call(call)
+    for (const send of parcel.sends) this.send(send)
   }
 
   /** Reads with no append to prove by: the next index is free, so nobody has taken the lead. */
@@ -240,6 +264,24 @@ export class Leader {
       this.#proving = false
     }
     this.#flush()
+  }
+
+  /** Whether another leads: with appends on the way they find out, else the next index is looked at. */
+  verify(): void {
+    if (this.#verifying || this.#appender.inflight > 0) return
+    this.#verifying = true
+    const { log } = this.#options
+    const index = this.#appender.next
+    attempt(log, () => log.lane.get(log.keys.entry(index)))
+      .then(
+        (taken) => {
+          if (taken && index === this.#appender.next) this.#deposed()
+        },
+        (error) => this.#failed(error)
+      )
+      .finally(() => {
+        this.#verifying = false
+      })
   }
 
   /** Wakes up for what is due next, in the state or for who waits too long. */
@@ -325,11 +367,7 @@ export class Leader {
     if (this.#stopped) return
     this.#stopped = true
     this.#stopTimer?.()
-    const parcels: Parcel[] = [...this.#unconfirmed]
-    for (let batch = this.#outbox.next(); batch; batch = this.#outbox.next()) parcels.push(batch)
-    const reads = this.#outbox.takeReads()
-    if (reads) parcels.push(reads)
-    for (const { replies } of parcels) for (const { request } of replies) (request as HostRequest).link.refuse('lost')
+    for (const link of [...this.#open]) this.#refuseRequest(link, 'lost')
     this.#unconfirmed.clear()
   }
 

@@ -8,10 +8,11 @@ import type { Downstream, LinkRequest, Upstream } from '../wire/link.ts'
 import type { Log } from '../wire/log.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type FragmentHealth, FragmentHost } from './fragment-host.ts'
+import { homesOf } from './homes.ts'
 import type { SnapshotPolicy } from './leader.ts'
 
 export { DEFAULT_SETTINGS } from '../core/fragment.ts'
-export { STORAGE_URLS } from '../storage/open.ts'
+export { openStorage, STORAGE_URLS } from '../storage/open.ts'
 
 export interface NodeOptions {
   readonly cluster: string
@@ -33,9 +34,9 @@ export interface NodeHealth {
 }
 
 /** Appends that any leader may have in flight: written into no record, so it stays the same for every version of this product. */
-const WINDOW = 2
+export const WINDOW = 2
 /** An embedded store does one commit at a time: a second append on the way would only close its record too early. */
-const INFLIGHT = 1
+export const INFLIGHT = 1
 
 export const DEFAULT_SNAPSHOTS: SnapshotPolicy = { records: 200_000, bytes: 64 * 1024 * 1024, ms: 600_000 }
 
@@ -55,6 +56,8 @@ export class Node implements Upstream {
     this.#ownsStorage = ownsStorage
     this.#storage = options.storage
     const writer = randomBytes(8).readBigInt64BE()
+    const clock = options.clock ?? systemClock
+    const homes = homesOf(options.fragments)
     this.#open = Array.from({ length: options.fragments }, (_, fragment) => fragment)
     this.#hosts = this.#open.map(
       (fragment) =>
@@ -66,11 +69,15 @@ export class Node implements Upstream {
           window: WINDOW,
           inflight: INFLIGHT,
           storage: this.#storage,
-          settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, ...options.settings },
+          settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, homes, ...options.settings },
           snapshots: { ...DEFAULT_SNAPSHOTS, ...options.snapshots },
-          clock: options.clock ?? systemClock,
+          clock,
           logger: options.logger,
-          downstream: () => this.downstream
+          downstream: () => this.downstream,
+          // Never within the step that says it: the other fragment may be in one of its own.
+          between: (from, to, term, message) => clock.defer(() => this.#hosts[to]?.between(from, term, message)),
+          whenDeposed: 'stop',
+          changed: () => this.downstream?.servingChanged(fragment)
         })
     )
   }
@@ -96,9 +103,13 @@ export class Node implements Upstream {
     else request.refuse('unavailable')
   }
 
-  resources(resourceIds: readonly string[]): void {
+  rmServes(_clientId: string, resourceIds: readonly string[]): void {
     for (const host of this.#hosts) host.resources(resourceIds)
   }
+
+  // The gateway of the same process knows who serves what, and says so when it is called.
+  rmDrops(): void {}
+  clientGone(): void {}
 
   openFragments(): readonly number[] {
     return this.#open

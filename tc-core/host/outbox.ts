@@ -1,7 +1,7 @@
 // What waits for the log: effects collect into records, and replies and calls leave when their record is confirmed.
 
 import { writeEffect } from '../core/effects.ts'
-import type { Outputs, Reply } from '../core/outputs.ts'
+import type { Outputs, Reply, Send } from '../core/outputs.ts'
 import { Writer } from '../wire/bytes.ts'
 import { MAX_RECORD_BYTES } from '../wire/limits.ts'
 import type { BranchCall } from '../wire/link.ts'
@@ -10,6 +10,7 @@ import type { BranchCall } from '../wire/link.ts'
 export interface Parcel {
   readonly replies: Reply[]
   readonly calls: BranchCall[]
+  readonly sends: Send[]
   /** When the first of it came, ms. */
   readonly since: number
 }
@@ -19,8 +20,15 @@ export interface Batch extends Parcel {
   readonly payload: Buffer
 }
 
+/** What leaves without waiting. */
+export interface Leaving {
+  reply(reply: Reply): void
+  call(call: BranchCall): void
+  send(send: Send): void
+}
+
 function parcel(since: number): Parcel {
-  return { replies: [], calls: [], since }
+  return { replies: [], calls: [], sends: [], since }
 }
 
 export class Outbox {
@@ -46,7 +54,7 @@ export class Outbox {
   }
 
   /** Takes in a step's outputs. What may leave at once is handed to `leave`. */
-  take(out: Outputs, now: number, leave: { reply(reply: Reply): void; call(call: BranchCall): void }): void {
+  take(out: Outputs, now: number, leave: Leaving): void {
     const bytes = this.#effects.pos
     for (const effect of out.effects) writeEffect(this.#effects, effect)
     const isOpen = this.#effects.pos > 0
@@ -58,6 +66,10 @@ export class Outbox {
     for (const { call, release } of out.calls) {
       if (release === 'now') leave.call(call)
       else this.#waiting(isOpen, now).calls.push(call)
+    }
+    for (const send of out.sends) {
+      if (send.release === 'now') leave.send(send)
+      else this.#waiting(isOpen, now).sends.push(send)
     }
     if (this.#effects.pos >= MAX_RECORD_BYTES) this.#close()
   }
@@ -104,6 +116,7 @@ export class Outbox {
     const waiting = this.#waiting(this.#effects.pos > 0, reads.since)
     waiting.replies.unshift(...reads.replies)
     waiting.calls.unshift(...reads.calls)
+    waiting.sends.unshift(...reads.sends)
   }
 
   /** Everything that waits here, oldest first. */

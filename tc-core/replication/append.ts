@@ -49,6 +49,7 @@ export class Appender {
         // first one that is open. A new leader seals just that many.
         this.inflight--
         log.position.index = index
+        log.confirmed?.(bytes)
       })
     confirmed.catch(() => {})
     this.#last = confirmed

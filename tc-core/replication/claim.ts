@@ -12,13 +12,15 @@ const NOTHING = Buffer.alloc(0)
 export async function claim(log: LogContext): Promise<boolean> {
   const { position, keys } = log
   const record = own(log, RecordKind.Lead, position.index + 1, position.term + 1)
-  const outcome = await writeSlot(log, keys.entry(record.index), encodeRecord(record))
+  const bytes = encodeRecord(record)
+  const outcome = await writeSlot(log, keys.entry(record.index), bytes)
   if (outcome.kind !== 'written') return false
   // While we slept between reading and claiming, others may have written and trimmed this index: the claim is void then.
   const newer = await newestManifest(log, keys, position.manifest)
   if (newer && newer.index >= record.index && keeps(log, 'claim-checks')) return false
   if (newer) know(log, newer)
   take(log, record)
+  log.confirmed?.(bytes)
   return keeps(log, 'seal') ? seal(log) : true
 }
 
@@ -35,11 +37,14 @@ async function seal(log: LogContext): Promise<boolean> {
   for (const [i, outcome] of outcomes.entries()) {
     const record = records[i]!
     if (outcome.kind === 'gone') return false
-    if (outcome.kind === 'written') take(log, record)
-    else {
+    if (outcome.kind === 'written') {
+      take(log, record)
+      log.confirmed?.(encodeRecord(record))
+    } else {
       const theirs = decodeRecord(outcome.bytes, record.index, keys.entry(record.index))
       if (theirs.term > record.term) return false
       take(log, theirs)
+      log.confirmed?.(outcome.bytes)
     }
   }
   return true

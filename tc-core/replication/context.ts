@@ -38,6 +38,10 @@ export interface LogContext extends SlotOptions {
   readonly inflight: number
   readonly machine: Machine
   readonly position: Position
+  /** Bytes of the lead records that this node writes: where it can be reached. */
+  readonly leadPayload?: Buffer
+  /** Told of every record of ours that is in the log, in order: followers need not read it. */
+  confirmed?(bytes: Buffer): void
   /** Only in tests: the rule that is not kept. */
   readonly without?: Rule
 }

@@ -43,6 +43,11 @@ export function encodeRecord(record: Record): Buffer {
   return Buffer.from(w.written)
 }
 
+/** The index that bytes of a record claim to be of. */
+export function indexOf(bytes: Buffer): number {
+  return new Reader(bytes, 2).u53()
+}
+
 /** Throws SEATA_RECORD_CORRUPT when the bytes are not a record of that index as it was written. `key` is for the message. */
 export function decodeRecord(bytes: Buffer, index: number, key: string): Record {
   const corrupt = (why: string) => new SeataError('SEATA_RECORD_CORRUPT', [key, why])

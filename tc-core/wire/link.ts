@@ -24,6 +24,12 @@ export interface LinkRequest {
   readonly end: number
   /** For GlobalBegin: the XID that the gateway proposes. */
   readonly proposed: string
+  /** The same for every sending of this request, and no other's: a number that no two gateways share. */
+  readonly identity: bigint
+  /** It was sent before and may have been executed. */
+  readonly again: boolean
+  /** Makes the body its own, so that it can be sent again. */
+  keep(): void
   /** A whole body, valid only during the call. */
   answer(body: Buffer): void
   refuse(reason: Refusal): void
@@ -31,9 +37,10 @@ export interface LinkRequest {
 
 /**
  * Why a request was not answered. `xid-taken`: propose another XID. `unavailable`: nobody serves the fragment, it was not executed.
- * `lost`: the leader lost its place, whether it was executed is open.
+ * `lost`: the leader lost its place, whether it was executed is open. The order is the link's: see link-frames.ts.
  */
-export type Refusal = 'xid-taken' | 'unavailable' | 'lost'
+export const REFUSALS = ['xid-taken', 'unavailable', 'lost'] as const
+export type Refusal = (typeof REFUSALS)[number]
 
 /** A phase-two request to an RM. */
 export interface BranchCall {
@@ -53,16 +60,27 @@ export interface BranchCall {
 }
 
 /** `not-connected`: no connection fits. `no-answer`: it was sent, or may have been, and the RM did not answer in a way that counts. */
-export type CallFailure = 'not-connected' | 'no-answer'
+export const CALL_FAILURES = ['not-connected', 'no-answer'] as const
+export type CallFailure = (typeof CALL_FAILURES)[number]
 
 /** How a call came out: the RM's branch status, or why there is none. */
 export type CallOutcome = number | CallFailure
 
+/** A gateway as clients find it: `host:port` for Seata's protocol and for HTTP. */
+export interface Place {
+  readonly name: string
+  readonly transaction: string
+  readonly control: string
+}
+
 /** What a gateway forwards to. Today the nodes of this product; later also an existing Seata server. */
 export interface Upstream {
   request(request: LinkRequest): void
-  /** An RM registered these resources. */
-  resources(resourceIds: readonly string[]): void
+  /** The RM connection serves these resources from now on. */
+  rmServes(clientId: string, resourceIds: readonly string[]): void
+  rmDrops(clientId: string, resourceIds: readonly string[]): void
+  /** The client's connection is gone. */
+  clientGone(client: Client): void
   /** The fragments that take new transactions. */
   openFragments(): readonly number[]
   /** Whether somebody answers for the fragment now; a request for one that is not served is better kept back. */
@@ -73,10 +91,16 @@ export interface Upstream {
   downstream: Downstream | null
 }
 
-/** What the nodes ask of a gateway. */
-export interface Downstream {
+/** Who carries phase two to the RMs. */
+export interface Callee {
   /** Delivers a call to a fitting RM; `done` is called once at most, and not after the call's timeout. */
   call(call: BranchCall, done: (outcome: CallOutcome) => void): void
+}
+
+/** What the nodes ask of a gateway. */
+export interface Downstream extends Callee {
   /** A fragment is served, or no longer. */
   servingChanged(fragment: number): void
+  /** Other fragments than before exist, or take new transactions. */
+  fragmentsChanged(): void
 }

@@ -1,7 +1,16 @@
 // Makes the pages that follow from tables: docs/configuration.md and docs/errors.md. `npm run docs` writes them, a test compares.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { allowedOf, flagOf, OPTIONS, type Option, variableOf } from '../../plugin/options.ts'
+import {
+  allowedOf,
+  type Command,
+  defaultOf,
+  flagOf,
+  hasOption,
+  OPTIONS,
+  type Option,
+  variableOf
+} from '../../plugin/options.ts'
 import { exceptionOrdinal } from '../../tc-core/wire/codes.ts'
 import { ERRORS } from '../../tc-core/wire/errors.ts'
 import { V2_0_0 } from '../../tc-core/wire/version.ts'
@@ -14,16 +23,21 @@ function tableOf(head: readonly string[], rows: readonly (readonly string[])[]):
   return [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
 }
 
+const COMMANDS: readonly Command[] = ['start', 'node', 'gateway']
+
 function optionRow(option: Option): string[] {
-  const standard = option.default === '' ? '' : `\`${option.default}\``
-  const where = option.commandOnly ? ' Command only.' : ''
+  const commands = COMMANDS.filter((command) => hasOption(command, option))
+  const byDefault = [...new Set(commands.map((command) => String(defaultOf(command, option))))]
+  const standard = byDefault.map((value) => (value === '' ? '' : `\`${value}\``)).join(', ')
+  const where = [...commands, ...(hasOption('plugin', option) ? ['plugin'] : [])].join(', ')
   return [
     `\`${option.key}\``,
     `\`${flagOf(option)}\``,
     `\`${variableOf(option)}\``,
     standard,
     allowedOf(option),
-    option.doc + where
+    option.doc,
+    where
   ]
 }
 
@@ -33,12 +47,12 @@ export function configurationPage(): string {
       option.key.startsWith('max') && option.key !== 'maxCommitRetryTimeout' && option.key !== 'maxRollbackRetryTimeout'
   )
   const others = OPTIONS.filter((option) => !limits.includes(option))
-  const head = ['key', 'flag', 'variable', 'default', 'allowed', 'what it does']
+  const head = ['key', 'flag', 'variable', 'default', 'allowed', 'what it does', 'of']
   return `# Configuration
 
-Every option is a flag of \`fastify-seata start\`, an environment variable, and a key of one YAML file (\`--config FILE\` or \`SEATA_CONFIG\`).
+Every option is a flag of \`fastify-seata start\`, \`node\` or \`gateway\` (the last column says of which), an environment variable, and a key of one YAML file (\`--config FILE\` or \`SEATA_CONFIG\`).
 A flag wins over a variable, a variable over the file. As a plugin the keys are the options of \`app.register(seata, { … })\`.
-A value that is not allowed, or a key that does not exist, stops the start with a message that names it.
+One file may serve all commands. A value that is not allowed, or a key that does not exist, stops the start with a message that names it.
 
     # seata.yml
     host: 0.0.0.0

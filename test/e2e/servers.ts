@@ -66,11 +66,16 @@ export class ServerProcess {
 
   /** Resolves with the ports of the ready line; rejects when the process ends before. */
   async ready(): Promise<{ port: number; httpPort: number }> {
-    const line = /Seata on \S+:(\d+), HTTP on \S+:(\d+), store/
+    const [, port, httpPort] = await this.line(/Seata on \S+:(\d+), HTTP on \S+:(\d+), store/)
+    return { port: Number(port), httpPort: Number(httpPort) }
+  }
+
+  /** Resolves with the first match in what it prints; rejects when the process ends before. */
+  line(pattern: RegExp): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        const found = line.exec(this.stdout)
-        if (found) resolve({ port: Number(found[1]), httpPort: Number(found[2]) })
+        const found = pattern.exec(this.stdout)
+        if (found) resolve(found)
       }
       this.child.stdout!.on('data', look)
       void this.exited.then(({ code }) => reject(new Error(`ended with ${code}: ${this.stderr}`)))

@@ -24,7 +24,9 @@ class FakeUpstream implements Upstream {
     else request.refuse('unavailable')
   }
 
-  resources(): void {}
+  rmServes(): void {}
+  rmDrops(): void {}
+  clientGone(): void {}
   openFragments = () => [0]
   serves = () => this.serving
   exists = (fragment: number) => fragment === 0

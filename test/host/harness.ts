@@ -36,7 +36,8 @@ export class NodeHarness {
     this.node = new Node({ cluster: 'test', name: 'n1', fragments: 1, logger: this.log, ...options })
     this.node.downstream = {
       call: (call, done) => void this.calls.push({ call, done }),
-      servingChanged: (fragment) => void this.serving.push(this.node.serves(fragment))
+      servingChanged: (fragment) => void this.serving.push(this.node.serves(fragment)),
+      fragmentsChanged: () => {}
     }
   }
 
@@ -59,6 +60,9 @@ export class NodeHarness {
         start: 0,
         end: bytes.length,
         proposed: xid,
+        identity: 0n,
+        again: false,
+        keep: () => {},
         answer: (body) => resolve(readBody(new Reader(Buffer.from(body)), DIALECT) as unknown as Message),
         refuse: resolve
       }

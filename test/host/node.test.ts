@@ -235,7 +235,8 @@ test('what leaves in a step may bring the next input at once: no answer is lost 
       refusals++
       done('not-connected')
     },
-    servingChanged: () => {}
+    servingChanged: () => {},
+    fragmentsChanged: () => {}
   }
   await h.node.start()
   const xids = await Promise.all(Array.from({ length: 20 }, () => h.begin()))

@@ -11,15 +11,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'tc-core/core': ['tc-core/wire'],
   'tc-core/storage': ['tc-core/wire'],
   'tc-core/replication': ['tc-core/core', 'tc-core/storage/port.ts', 'tc-core/wire'],
-  'tc-core/host': ['tc-core/core', 'tc-core/replication', 'tc-core/storage', 'tc-core/wire'],
+  'tc-core/scheduler': ['tc-core/wire'],
+  'tc-core/host': ['tc-core/core', 'tc-core/replication', 'tc-core/scheduler', 'tc-core/storage', 'tc-core/wire'],
   gateway: ['tc-core/wire'],
   plugin: ['gateway', 'tc-core/host', 'tc-core/wire']
 }
 
 /** What a room may take from npm. Node's own modules are free, but for the core. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  'tc-core/storage': ['lmdb'],
-  gateway: ['fastify', 'hashring'],
+  'tc-core/storage': ['@grpc/grpc-js', 'lmdb', 'protobufjs', 'redis'],
+  'tc-core/host': ['hashring'],
+  gateway: ['@fastify/http-proxy', 'fastify', 'hashring'],
   plugin: ['ajv', 'fastify', 'fastify-plugin', 'yaml']
 }
 

@@ -54,7 +54,7 @@ test('wrong options reject the registration with a code and every mistake', asyn
 
 test("options of the command alone are not the plugin's", (t) => {
   t.throws(() => configure({ httpPort: 1 }, 'plugin'), { message: /httpPort is not an option/ })
-  t.is(configure({ httpPort: 1 }, 'command').httpPort, 1)
+  t.is(configure({ httpPort: 1 }, 'start').httpPort, 1)
 })
 
 test('a port that is taken rejects ready, and the app can be closed', async (t) => {
@@ -93,12 +93,14 @@ test('what one app stored, the next finds', async (t) => {
 test('every option has one flag and one variable, a default that is allowed, and words', (t) => {
   t.is(new Set(OPTIONS.map(flagOf)).size, OPTIONS.length)
   t.is(new Set(OPTIONS.map(variableOf)).size, OPTIONS.length)
-  t.notThrows(() => configure({}, 'command'))
+  t.notThrows(() => configure({}, 'start'))
   for (const option of OPTIONS) t.regex(option.doc, /^[A-Z].*\.$/, option.key)
 })
 
 test('every option is read from its flag and from its variable', (t) => {
   for (const option of OPTIONS) {
+    const command = option.of?.[0] ?? 'start'
+    const others = command === 'gateway' && option.key !== 'nodes' ? ['--nodes', 'n:1'] : []
     const value =
       option.type === 'boolean'
         ? 'true'
@@ -106,15 +108,26 @@ test('every option is read from its flag and from its variable', (t) => {
           ? String(option.maximum)
           : (option.values?.[0] ?? sample(option.key))
     const flag = option.type === 'boolean' ? [flagOf(option)] : [flagOf(option), value]
-    const byFlag = readArguments(flag, {}).config as unknown as Record<string, unknown>
-    const byVariable = readArguments([], { [variableOf(option)]: value }).config as unknown as Record<string, unknown>
+    const byFlag = readArguments(command, [...flag, ...others], {}).config as unknown as Record<string, unknown>
+    const byVariable = readArguments(command, others, { [variableOf(option)]: value }).config as unknown as Record<
+      string,
+      unknown
+    >
     t.is(String(byFlag[option.key]), value, flagOf(option))
     t.is(String(byVariable[option.key]), value, variableOf(option))
   }
 })
 
 function sample(key: string): string {
-  return { host: '0.0.0.0', advertise: 'seata.example:8091', kv: 'sqlite:/var/lib/seata', cluster: 'c1' }[key]!
+  return {
+    host: '0.0.0.0',
+    advertise: 'seata.example:8091',
+    kv: 'sqlite:/var/lib/seata',
+    cluster: 'c1',
+    name: 'n1',
+    link: 'n1:9091',
+    nodes: 'a:9091,b:9091'
+  }[key]!
 }
 
 test('a misspelt option is told its neighbour, a foreign one is not', (t) => {

@@ -1,0 +1,275 @@
+// The nodes as a gateway sees them over its links: who they are, who leads which fragment, and the way to each.
+import { randomBytes } from 'node:crypto'
+import type { CallOutcome, Client, Downstream, LinkRequest, Place, Upstream } from '../tc-core/wire/link.ts'
+import type { Identity } from '../tc-core/wire/link-dial.ts'
+import * as f from '../tc-core/wire/link-frames.ts'
+import type { Log } from '../tc-core/wire/log.ts'
+import { NodeLink, type NodeLinkOwner } from './node-link.ts'
+
+/** What a node says of the cluster: see tc-core/scheduler/meta.ts. The one with the highest version is the newest. */
+export interface ClusterView {
+  readonly version: number
+  readonly fragments: number
+  readonly members: readonly { readonly name: string; readonly link: string; readonly http: string }[]
+}
+
+export interface LinksOptions {
+  /** `host:port` of some nodes: the others are learned from them. */
+  readonly nodes: readonly string[]
+  readonly cluster: string
+  /** Of this gateway, for people. */
+  readonly name: string
+  readonly logger: Log
+  readonly now: () => number
+}
+
+/** A link to a node, for people. */
+export interface LinkState {
+  readonly node: string
+  readonly address: string
+  readonly up: boolean
+  readonly leads: readonly number[]
+}
+
+/** Characters of a list of resource ids in one frame. */
+const MAX_LIST_LENGTH = 256 * 1024
+
+interface Leading {
+  readonly link: NodeLink
+  readonly term: number
+}
+
+export class Links implements Upstream, NodeLinkOwner {
+  downstream: Downstream | null = null
+  readonly identity: Identity
+  readonly #options: LinksOptions
+  readonly #links = new Map<string, NodeLink>()
+  readonly #leaders = new Map<number, Leading>()
+  /** What every node is to know: the resources that each RM connection serves. */
+  readonly #rms = new Map<string, Set<string>>()
+  #view: ClusterView = { version: -1, fragments: 0, members: [] }
+  #open: readonly number[] = []
+  #closed = false
+  #place: Place | null = null
+  #gateways: readonly Place[] = []
+  /** Called when other gateways than before are there. */
+  onGateways: () => void = () => {}
+
+  constructor(options: LinksOptions) {
+    this.#options = options
+    const { cluster, name } = options
+    this.identity = { role: f.LinkRole.Gateway, cluster, name, writer: randomBytes(8).readBigInt64BE() }
+  }
+
+  start(): void {
+    for (const address of this.#options.nodes) this.#link(address)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const link of this.#links.values()) link.close()
+  }
+
+  now(): number {
+    return this.#options.now()
+  }
+
+  get view(): ClusterView {
+    return this.#view
+  }
+
+  /** Every node that there is a link to. */
+  get state(): LinkState[] {
+    return [...this.#links.values()].map(({ node, address, isUp, terms }) => ({
+      node,
+      address,
+      up: isUp,
+      leads: [...terms.keys()]
+    }))
+  }
+
+  /** Who leads each fragment. */
+  get leaders(): { fragment: number; leader: string | null }[] {
+    return Array.from({ length: this.#view.fragments }, (_, fragment) => ({
+      fragment,
+      leader: this.#leaders.get(fragment)?.link.node ?? null
+    }))
+  }
+
+  troubles(): string[] {
+    if (this.#view.fragments === 0) return ['no node could be asked what the cluster is']
+    return this.leaders.flatMap(({ fragment, leader }) =>
+      leader === null ? [`fragment ${fragment}: nobody leads it`] : []
+    )
+  }
+
+  #link(address: string): void {
+    if (!this.#links.has(address)) this.#links.set(address, new NodeLink(address, this))
+  }
+
+  /** Where clients reach this gateway: told to every node. */
+  placed(transaction: string, control: string): void {
+    this.#place = { name: this.#options.name, transaction, control }
+    this.#tellAll({ type: f.GatewayAt.code, transaction, control })
+    this.gatewaysChanged()
+  }
+
+  /** Every gateway of the cluster, this one first. */
+  get gateways(): readonly Place[] {
+    return this.#gateways
+  }
+
+  gatewaysChanged(): void {
+    const { name } = this.#options
+    const places = new Map<string, Place>(this.#place ? [[name, this.#place]] : [])
+    for (const { gateways } of this.#links.values()) {
+      for (const place of gateways) if (place.name !== name) places.set(place.name, place)
+    }
+    const [first, ...others] = places.values()
+    const list = first ? [first, ...others.sort((a, b) => (a.name < b.name ? -1 : 1))] : []
+    if (JSON.stringify(list) === JSON.stringify(this.#gateways)) return
+    this.#gateways = list
+    this.onGateways()
+  }
+
+  /** `host:port` of the HTTP side of a node. */
+  httpOf(node: string): string | undefined {
+    return this.#view.members.find(({ name }) => name === node)?.http
+  }
+
+  up(link: NodeLink): void {
+    if (this.#place) {
+      const { transaction, control } = this.#place
+      link.send({ type: f.GatewayAt.code, transaction, control })
+    }
+    this.#options.logger.info({ node: link.node, address: link.address }, 'the link to a node is up')
+    for (const [clientId, resources] of this.#rms) {
+      for (const resourceIds of lists(resources)) link.send({ type: f.RmServes.code, clientId, resourceIds })
+    }
+  }
+
+  foreign(link: NodeLink, reason: string): void {
+    this.#options.logger.error({ address: link.address, reason }, 'the address of a node is not of this cluster')
+  }
+
+  down(link: NodeLink, reason: string): void {
+    this.#options.logger.warn({ node: link.node, address: link.address, reason }, 'the link to a node is down')
+    this.#elect(link)
+    this.gatewaysChanged()
+    // All may have moved: what was given, names perhaps, leads to where they are now.
+    if (!this.#closed && ![...this.#links.values()].some(({ isUp }) => isUp)) this.start()
+  }
+
+  leads(link: NodeLink): void {
+    this.#elect(link)
+  }
+
+  /** Who leads what, after the word of one node changed: the highest term counts. */
+  #elect(changed: NodeLink): void {
+    const touched = new Set<number>(changed.terms.keys())
+    for (const [fragment, { link }] of this.#leaders) if (link === changed) touched.add(fragment)
+    for (const fragment of touched) {
+      const before = this.#leaders.get(fragment)
+      let best: Leading | undefined
+      for (const link of this.#links.values()) {
+        const term = link.terms.get(fragment)
+        if (term !== undefined && (best === undefined || term > best.term)) best = { link, term }
+      }
+      if (best) this.#leaders.set(fragment, best)
+      else this.#leaders.delete(fragment)
+      if (!best || (best.link === before?.link && best.term === before.term)) continue
+      // Whoever led before, and perhaps said itself that it does so no longer.
+      for (const link of this.#links.values()) if (link !== best.link) link.giveUp(fragment)
+    }
+    if (touched.size === 0) return
+    this.#openChanged()
+    for (const fragment of touched) this.downstream?.servingChanged(fragment)
+  }
+
+  /** New transactions go to fragments that are led; where none is, to any: they are parked there. */
+  #openChanged(): void {
+    const all = Array.from({ length: this.#view.fragments }, (_, fragment) => fragment)
+    const led = all.filter((fragment) => this.#leaders.has(fragment))
+    const open = led.length > 0 ? led : all
+    if (open.join() === this.#open.join()) return
+    this.#open = open
+    this.downstream?.fragmentsChanged()
+  }
+
+  /** Takes in what a node knows of the cluster, if it is newer: dials who is new, lets go who left. */
+  viewed(_link: NodeLink, json: string): void {
+    const view = JSON.parse(json) as ClusterView
+    if (view.version <= this.#view.version) return
+    this.#view = view
+    const addresses = new Set(view.members.map((member) => member.link))
+    for (const address of addresses) this.#link(address)
+    for (const [address, link] of this.#links) {
+      // An address that was given stays until its node is known under another.
+      const given = this.#options.nodes.includes(address)
+      if (addresses.has(address) || (given && !view.members.some((member) => member.name === link.node))) continue
+      this.#links.delete(address)
+      link.close()
+    }
+    this.#openChanged()
+  }
+
+  call(call: Extract<f.LinkFrame, { type: typeof f.Call.code }>, done: (outcome: CallOutcome) => void): void {
+    if (!this.downstream) return done('not-connected')
+    this.downstream.call({ ...call, kind: call.kind === 0 ? 'commit' : 'rollback' }, done)
+  }
+
+  request(request: LinkRequest): void {
+    const leader = this.#leaders.get(request.fragment)
+    if (!leader?.link.request(request)) request.refuse('unavailable')
+  }
+
+  rmServes(clientId: string, resourceIds: readonly string[]): void {
+    let resources = this.#rms.get(clientId)
+    if (!resources) this.#rms.set(clientId, (resources = new Set()))
+    for (const resourceId of resourceIds) resources.add(resourceId)
+    this.#tellAll({ type: f.RmServes.code, clientId, resourceIds: resourceIds.join(',') })
+  }
+
+  rmDrops(clientId: string, resourceIds: readonly string[]): void {
+    const resources = this.#rms.get(clientId)
+    for (const resourceId of resourceIds) resources?.delete(resourceId)
+    this.#tellAll({ type: f.RmDrops.code, clientId, resourceIds: resourceIds.join(',') })
+  }
+
+  clientGone(client: Client): void {
+    for (const link of this.#links.values()) link.clientGone(client)
+    if (this.#rms.delete(client.clientId)) this.#tellAll({ type: f.RmGone.code, clientId: client.clientId })
+  }
+
+  #tellAll(frame: f.LinkFrame): void {
+    for (const link of this.#links.values()) if (link.isUp) link.send(frame)
+  }
+
+  openFragments(): readonly number[] {
+    return this.#open
+  }
+
+  serves(fragment: number): boolean {
+    return this.#leaders.get(fragment)?.link.isUp ?? false
+  }
+
+  exists(fragment: number): boolean {
+    return fragment < this.#view.fragments
+  }
+}
+
+/** Resource ids, a comma between two, in as many lists as it takes for none to come near the bound of a frame. */
+function lists(resourceIds: Iterable<string>): string[] {
+  const all: string[] = []
+  let list: string[] = []
+  let length = 0
+  for (const resourceId of resourceIds) {
+    list.push(resourceId)
+    length += resourceId.length
+    if (length < MAX_LIST_LENGTH) continue
+    all.push(list.join(','))
+    list = []
+    length = 0
+  }
+  return list.length > 0 ? [...all, list.join(',')] : all
+}

@@ -1,0 +1,67 @@
+// `fastify-seata node`: a node of a cluster, with its HTTP side.
+import { hostname } from 'node:os'
+import type { FastifyInstance } from 'fastify'
+import { healthRoutes } from '../gateway/http.ts'
+import { ClusterNode, type ClusterNodeHealth } from '../tc-core/host/cluster-node.ts'
+import { openStorage } from '../tc-core/host/node.ts'
+import type { Config } from './config.ts'
+
+/** How long a stop waits for what is in flight, ms. */
+const STOP_MS = 5_000
+
+export interface NodeCommand {
+  readonly app: FastifyInstance
+  /** `host:port` of its links and of its HTTP side. */
+  readonly link: string
+  readonly http: string
+  readonly store: string
+}
+
+/** Starts the node; it has joined its cluster when this resolves. Rejects with SEATA_STORE_OPEN_FAILED, or when a port is taken. */
+export async function startNode(config: Config, app: FastifyInstance): Promise<NodeCommand> {
+  const storage = await openStorage(config.kv)
+  const [host, port] = splitAddress(config.link)
+  const node = new ClusterNode({
+    cluster: config.cluster,
+    name: config.name || hostname(),
+    storage,
+    host,
+    port,
+    rules: { fragments: config.fragments, replicas: config.replicas },
+    settings: { ...config, limits: config },
+    snapshots: { records: config.snapshotRecords, bytes: config.snapshotBytes, ms: config.snapshotInterval * 1000 },
+    logger: app.log,
+    ...(config.advertise !== '' && { advertise: config.advertise })
+  })
+  app.register(async (scope) =>
+    healthRoutes(scope, { troubles: () => troubles(node.health), detail: () => node.health })
+  )
+  app.addHook('preClose', async () => {
+    await node.stop(STOP_MS)
+    await storage.close()
+  })
+  const links = await node.listen()
+  await app.listen({ host: config.host, port: config.httpPort, listenTextResolver: () => 'HTTP listens' })
+  const http = addressOf(app)
+  await node.start(http)
+  return { app, link: `${links.address}:${links.port}`, http, store: storage.url }
+}
+
+function troubles(health: ClusterNodeHealth): string[] {
+  const fragments = health.fragments.flatMap((f) =>
+    f.trouble === null ? [] : [`fragment ${f.fragment}: ${f.trouble}`]
+  )
+  return health.storeTrouble === null ? fragments : [`the store: ${health.storeTrouble}`, ...fragments]
+}
+
+function splitAddress(address: string): [string, number] {
+  const colon = address.lastIndexOf(':')
+  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), Number(address.slice(colon + 1))]
+}
+
+/** Where the app listens, as `host:port`. */
+export function addressOf(app: FastifyInstance): string {
+  const address = app.server.address()
+  if (typeof address !== 'object' || !address) return String(address)
+  return address.address.includes(':') ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`
+}

@@ -1,0 +1,344 @@
+// A node of a cluster: joins it, holds its replicas, and talks to gateways and other nodes over links.
+import { randomBytes } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
+import type { Meta } from '../scheduler/meta.ts'
+import { join, type PlacementRules } from '../scheduler/place.ts'
+import type { Storage } from '../storage/port.ts'
+import { Writer } from '../wire/bytes.ts'
+import { type HomeMessage, readHomeMessage, writeHomeMessage } from '../wire/home.ts'
+import { DEFAULT_LIMITS } from '../wire/limits.ts'
+import * as f from '../wire/link-frames.ts'
+import type { Log } from '../wire/log.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { type FragmentHealth, FragmentHost } from './fragment-host.ts'
+import { GatewayEnd } from './gateway-end.ts'
+import { homesOf } from './homes.ts'
+import type { SnapshotPolicy } from './leader.ts'
+import { type LinkEnd, LinkServer } from './link-server.ts'
+import { MetaLog } from './meta-log.ts'
+import { DEFAULT_SNAPSHOTS, INFLIGHT, WINDOW } from './node.ts'
+import { Peers } from './peers.ts'
+import { Pulse } from './pulse.ts'
+import { Replicas } from './replicas.ts'
+import { RmDirectory } from './rm-directory.ts'
+
+export interface ClusterNodeOptions {
+  readonly cluster: string
+  /** Unique in the cluster, and the same after a restart. */
+  readonly name: string
+  readonly storage: Storage
+  /** Where gateways and other nodes dial. */
+  readonly host: string
+  readonly port: number
+  /** `host:port` that others are told; default: where it listens. */
+  readonly advertise?: string
+  readonly rules: PlacementRules
+  readonly settings?: Partial<Settings>
+  readonly snapshots?: Partial<SnapshotPolicy>
+  readonly logger: Log
+  readonly clock?: Clock
+}
+
+export interface ClusterNodeHealth {
+  readonly name: string
+  readonly store: string
+  /** Why the store does not do; null when it does. */
+  readonly storeTrouble: string | null
+  readonly members: readonly {
+    readonly name: string
+    readonly link: string
+    readonly http: string
+    readonly up: boolean
+  }[]
+  readonly gateways: readonly string[]
+  readonly fragments: readonly FragmentHealth[]
+}
+
+const TICK_MS = 20
+/** How often the cluster's own log is read and other nodes are told what they should know already, ms. */
+const META_MS = 1_000
+
+export class ClusterNode {
+  readonly #options: ClusterNodeOptions
+  readonly #clock: Clock
+  readonly #writer = randomBytes(8).readBigInt64BE()
+  readonly #directory: RmDirectory
+  readonly #server: LinkServer
+  readonly #peers: Peers
+  readonly #gateways = new Set<GatewayEnd>()
+  readonly #metaLog: MetaLog
+  readonly #pulse: Pulse
+  readonly #replicas: Replicas
+  readonly #scratch = new Writer(1024)
+  #address: AddressInfo | null = null
+  /** What gateways and peers were told last. */
+  #told = ''
+  #toldFollows = ''
+  #metaReadAt = 0
+  #ticking: (() => void) | null = null
+  #deciding = false
+  #closed = false
+  #storeTrouble: string | null = null
+
+  constructor(options: ClusterNodeOptions) {
+    const { cluster, name, storage, logger, clock = systemClock } = options
+    const now = () => clock.now()
+    const writer = this.#writer
+    this.#options = options
+    this.#clock = clock
+    this.#directory = new RmDirectory(now)
+    this.#metaLog = new MetaLog({
+      lane: storage.lane('meta'),
+      cluster,
+      node: name,
+      writer,
+      sleep: (ms) => clock.sleep(ms),
+      onTrouble: (error) => {
+        this.#storeTrouble = error?.message ?? null
+      },
+      abandoned: () => this.#closed
+    })
+    this.#pulse = new Pulse({ lane: storage.lane('pulse'), clock, cluster, name, writer })
+    this.#peers = new Peers({
+      identity: { role: f.LinkRole.Node, cluster, name, writer },
+      logger,
+      now,
+      changed: () => this.#decideSoon(),
+      up: (peer) => this.#introduce(peer)
+    })
+    const { meta } = this.#metaLog
+    this.#replicas = new Replicas({
+      name,
+      clock,
+      meta,
+      peers: this.#peers,
+      pulse: this.#pulse,
+      create: (fragment) => this.#create(fragment, meta)
+    })
+    this.#server = new LinkServer({
+      cluster,
+      name,
+      writer,
+      logger,
+      now,
+      gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello.name, connection, this.#gatewayOwner())),
+      node: (_connection, hello) => {
+        if (!this.#metaLog.meta.members.has(hello.name)) this.#metaReadAt = 0
+        return { frame: (frame) => this.#heard(hello.name, frame), closed: () => {} }
+      }
+    })
+  }
+
+  #create(fragment: number, meta: Meta): FragmentHost {
+    const { cluster, name, storage, settings, snapshots, logger } = this.#options
+    return new FragmentHost({
+      cluster,
+      fragment,
+      node: name,
+      writer: this.#writer,
+      window: WINDOW,
+      inflight: INFLIGHT,
+      storage,
+      settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, homes: homesOf(meta.fragments), ...settings },
+      snapshots: { ...DEFAULT_SNAPSHOTS, ...snapshots },
+      clock: this.#clock,
+      logger,
+      downstream: () => this.#directory,
+      between: (from, to, term, message) => this.#between(from, to, term, message),
+      whenDeposed: 'follow',
+      changed: () => this.#decideSoon(),
+      confirmed: (record) => {
+        for (const node of meta.nodesOf(fragment)) {
+          this.#peers.get(node)?.send({ type: f.Appended.code, fragment, record })
+        }
+      }
+    })
+  }
+
+  /** To the leader of another fragment, here or elsewhere; when nobody is known to lead it, it is lost. */
+  #between(from: number, to: number, term: number, message: HomeMessage): void {
+    const here = this.#replicas.host(to)
+    // Never within the step that says it: the other fragment may be in one of its own.
+    if (here?.role === 'leader') return this.#clock.defer(() => here.between(from, term, message))
+    const leader = this.#peers.leaderOf(to)
+    if (!leader) return
+    this.#scratch.pos = 0
+    writeHomeMessage(this.#scratch, message)
+    leader.peer.send({ type: f.Between.code, from, to, term, body: this.#scratch.written })
+  }
+
+  #gatewayOwner() {
+    return {
+      directory: this.#directory,
+      request: this.#replicas.request.bind(this.#replicas),
+      resources: (resourceIds: readonly string[]) => this.#replicas.resources(resourceIds),
+      placed: () => this.#tellGateways()
+    }
+  }
+
+  #gatewayCame(gateway: GatewayEnd): LinkEnd {
+    this.#gateways.add(gateway)
+    this.#options.logger.info({ gateway: gateway.name }, 'a gateway came')
+    this.#introduce(gateway)
+    return {
+      frame: (frame) => gateway.frame(frame),
+      closed: () => {
+        this.#gateways.delete(gateway)
+        gateway.closed()
+        this.#tellGateways()
+        this.#options.logger.info({ gateway: gateway.name }, 'a gateway left')
+      }
+    }
+  }
+
+  /** What everybody is told who comes. */
+  #introduce(other: { send(frame: f.LinkFrame): void }): void {
+    other.send(this.#view())
+    other.send({ type: f.Leads.code, list: this.#replicas.leads() })
+    other.send({ type: f.Follows.code, list: this.#replicas.follows() })
+  }
+
+  /** Gateways do not know each other: they hear of each other from the nodes. */
+  #tellGateways(): void {
+    const places = [...this.#gateways].flatMap(({ place }) => place ?? [])
+    for (const gateway of this.#gateways) gateway.send({ type: f.Gateways.code, json: JSON.stringify(places) })
+  }
+
+  #view(): f.LinkFrame {
+    const { meta, version } = this.#metaLog
+    const view = { version, fragments: meta.fragments, members: [...meta.members.values()] }
+    return { type: f.View.code, json: JSON.stringify(view) }
+  }
+
+  /** What another node says over the link that it dialled. */
+  #heard(name: string, frame: f.LinkFrame): void {
+    switch (frame.type) {
+      case f.Appended.code:
+        return this.#replicas.appended(frame.fragment, frame.record)
+      case f.Between.code: {
+        const message = readHomeMessage(frame.body)
+        if (message) this.#replicas.host(frame.to)?.between(frame.from, frame.term, message)
+        return
+      }
+      case f.HandOver.code:
+        return this.#replicas.takeOver(frame.fragment)
+      case f.View.code:
+        if ((JSON.parse(frame.json) as { version: number }).version > this.#metaLog.version) this.#metaReadAt = 0
+        return
+      default:
+        this.#peers.told(name, frame)
+    }
+  }
+
+  /** Listens for links; resolves with where. */
+  async listen(): Promise<AddressInfo> {
+    this.#address = await this.#server.listen(this.#options.host, this.#options.port)
+    return this.#address
+  }
+
+  /**
+   * Joins the cluster. Resolves when every replica here has read its log, or is found to be unable to: see `health`.
+   * @param http `host:port` of this node's HTTP side
+   */
+  async start(http: string): Promise<void> {
+    const { name, rules, advertise } = this.#options
+    const link = advertise ?? `${this.#address!.address}:${this.#address!.port}`
+    this.#pulse.start()
+    await this.#metaLog.change((meta) => join(meta, { name, link, http }, rules))
+    await this.#metaChanged()
+    this.#tick()
+  }
+
+  async #metaChanged(): Promise<void> {
+    this.#peers.set(this.#metaLog.meta.members.values())
+    const view = this.#view()
+    for (const gateway of this.#gateways) gateway.send(view)
+    this.#peers.tell(view)
+    await this.#replicas.placed()
+  }
+
+  #tick(): void {
+    if (this.#closed) return
+    this.#ticking = this.#clock.timer(TICK_MS, () => this.#tick())
+    this.#directory.sweep()
+    const now = this.#clock.now()
+    if (now - this.#metaReadAt >= META_MS) {
+      this.#metaReadAt = now
+      this.#told = ''
+      this.#toldFollows = ''
+      this.#metaLog.readOn().then(
+        (news) => (news ? this.#metaChanged() : undefined),
+        (error) => {
+          if (!this.#closed) this.#options.logger.error({ err: error }, 'the log of the cluster cannot be read')
+        }
+      )
+    }
+    this.#decide()
+  }
+
+  /** At the end of this turn of the event loop: several things may change in one. */
+  #decideSoon(): void {
+    if (this.#deciding) return
+    this.#deciding = true
+    this.#clock.defer(() => {
+      this.#deciding = false
+      if (!this.#closed) this.#decide()
+    })
+  }
+
+  #decide(): void {
+    this.#replicas.decide()
+    const leads = this.#replicas.leads()
+    const told = JSON.stringify(leads)
+    if (told !== this.#told) {
+      this.#told = told
+      this.#tellAll({ type: f.Leads.code, list: leads })
+    }
+    const follows = this.#replicas.follows()
+    const toldFollows = JSON.stringify(follows)
+    if (toldFollows === this.#toldFollows) return
+    this.#toldFollows = toldFollows
+    this.#peers.tell({ type: f.Follows.code, list: follows })
+  }
+
+  #tellAll(frame: f.LinkFrame): void {
+    for (const gateway of this.#gateways) gateway.send(frame)
+    this.#peers.tell(frame)
+  }
+
+  /** Hands its fragments on, `ms` at most, and closes its links. The store stays open: who opened it closes it. */
+  async stop(ms: number): Promise<void> {
+    await this.#replicas.stop(ms)
+    this.#decide()
+    // What was said last still has to leave.
+    await this.#clock.sleep(1)
+    this.abort()
+  }
+
+  /** Ends at once and without a word, as a process that is killed. */
+  abort(): void {
+    this.#closed = true
+    this.#ticking?.()
+    this.#pulse.stop()
+    this.#server.close()
+    this.#peers.close()
+    this.#replicas.abort()
+  }
+
+  get health(): ClusterNodeHealth {
+    const { name, storage } = this.#options
+    const members = [...this.#metaLog.meta.members.values()].map((member) => ({
+      ...member,
+      up: member.name === name || (this.#peers.get(member.name)?.isUp ?? false)
+    }))
+    return {
+      name,
+      store: storage.url,
+      storeTrouble: this.#storeTrouble,
+      members,
+      gateways: [...this.#gateways].map((gateway) => gateway.name),
+      fragments: this.#replicas.health
+    }
+  }
+}

@@ -1,0 +1,244 @@
+// The replicas on one node: which it follows, which it leads, when it takes the lead and when it hands it on.
+import type { Meta } from '../scheduler/meta.ts'
+import type { LinkRequest } from '../wire/link.ts'
+import * as f from '../wire/link-frames.ts'
+import type { Clock } from './clock.ts'
+import { shouldLead } from './election.ts'
+import type { FragmentHealth, FragmentHost } from './fragment-host.ts'
+import type { Peers } from './peers.ts'
+import type { Pulse } from './pulse.ts'
+
+export interface ReplicasOptions {
+  readonly name: string
+  readonly clock: Clock
+  readonly meta: Meta
+  readonly peers: Peers
+  readonly pulse: Pulse
+  create(fragment: number): FragmentHost
+}
+
+/** How often a follower that hears nothing reads the log itself, ms. */
+const POLL_MS = 1_000
+/** A leader that cannot serve for so long does not count as one, ms. */
+const TROUBLE_MS = 300
+/** How long a fragment is left to whom it was handed, ms. */
+const PROMISE_MS = 500
+const HAND_OVER_MS = 1_000
+/** A replica this close behind has caught up, in records. */
+const NEAR = 64
+/** Who is to lead gets the lead back when it has been there and caught up for so long, ms: nothing moves for who comes and goes. */
+const SETTLED_MS = 500
+
+class Replica {
+  readonly host: FragmentHost
+  leaderlessSince: number
+  promisedUntil = 0
+  /** Since when it leads and cannot serve, ms; 0: it serves. */
+  troubledSince = 0
+  /** When the log was read, or a record of it came, ms. */
+  readAt: number
+  /** Since when who is to lead could have it back, ms; 0: it could not. */
+  returnableSince = 0
+  moving = false
+
+  constructor(host: FragmentHost, now: number) {
+    this.host = host
+    this.leaderlessSince = now
+    this.readAt = now
+  }
+}
+
+export class Replicas {
+  readonly #options: ReplicasOptions
+  readonly #replicas = new Map<number, Replica>()
+  #stopping = false
+
+  constructor(options: ReplicasOptions) {
+    this.#options = options
+  }
+
+  /** Follows what is placed here, and lets go what is not. Resolves when every new one has read its log. */
+  async placed(): Promise<void> {
+    const { meta, name, clock, create } = this.#options
+    const reading: Promise<void>[] = []
+    for (let fragment = 0; fragment < meta.fragments && !this.#stopping; fragment++) {
+      if (!meta.nodesOf(fragment).includes(name) || this.#replicas.has(fragment)) continue
+      const host = create(fragment)
+      this.#replicas.set(fragment, new Replica(host, clock.now()))
+      reading.push(host.follow())
+    }
+    await Promise.all(reading)
+  }
+
+  async #leave(fragment: number, replica: Replica): Promise<void> {
+    if (replica.host.role === 'leader') await this.#handOver(fragment, replica, this.#heir(fragment))
+    // It may have been placed here again meanwhile.
+    if (this.#options.meta.nodesOf(fragment).includes(this.#options.name)) return
+    this.#replicas.delete(fragment)
+    await replica.host.stop(0)
+  }
+
+  request(request: LinkRequest): void {
+    const host = this.#replicas.get(request.fragment)?.host
+    if (host) host.request(request)
+    else request.refuse('unavailable')
+  }
+
+  resources(resourceIds: readonly string[]): void {
+    for (const { host } of this.#replicas.values()) host.resources(resourceIds)
+  }
+
+  host(fragment: number): FragmentHost | undefined {
+    return this.#replicas.get(fragment)?.host
+  }
+
+  /** The fragments that this node leads and serves. */
+  leads(): f.FragmentMark[] {
+    const now = this.#options.clock.now()
+    const list: f.FragmentMark[] = []
+    for (const [fragment, replica] of this.#replicas) {
+      const { host } = replica
+      if (host.role !== 'leader' || host.serving) replica.troubledSince = 0
+      else replica.troubledSince ||= now
+      if (host.role !== 'leader' || host.draining) continue
+      if (replica.troubledSince === 0 || now - replica.troubledSince < TROUBLE_MS) {
+        list.push({ fragment, mark: host.term })
+      }
+    }
+    return list
+  }
+
+  /** How far this node has read what it follows. */
+  follows(): f.FragmentMark[] {
+    const list: f.FragmentMark[] = []
+    for (const [fragment, { host }] of this.#replicas) {
+      if (host.role === 'follower') list.push({ fragment, mark: host.index })
+    }
+    return list
+  }
+
+  /** A leader's record came. */
+  appended(fragment: number, bytes: Buffer): void {
+    const replica = this.#replicas.get(fragment)
+    if (!replica) return
+    // One that does not fit tells that others are missing: they are read at the next look.
+    replica.readAt = replica.host.appended(bytes) ? this.#options.clock.now() : 0
+  }
+
+  /** The leader stopped for this node to take over. */
+  takeOver(fragment: number): void {
+    const replica = this.#replicas.get(fragment)
+    if (replica) void this.#claim(replica)
+  }
+
+  /** Looks at every replica: who should lead, who has fallen behind, what should go back to whom. */
+  decide(): void {
+    const { meta, name } = this.#options
+    if (this.#stopping) return
+    for (const [fragment, replica] of this.#replicas) {
+      const { role } = replica.host
+      if (!meta.nodesOf(fragment).includes(name)) {
+        if (!replica.moving) void this.#leave(fragment, replica)
+      } else if (role === 'follower') this.#followed(fragment, replica)
+      else if (role === 'leader') this.#led(fragment, replica)
+    }
+  }
+
+  #followed(fragment: number, replica: Replica): void {
+    const { clock, meta, name, peers, pulse } = this.#options
+    const { host } = replica
+    const now = clock.now()
+    const leader = peers.leaderOf(fragment)
+    const led = leader?.peer.alive === true && leader.term >= host.term
+    if (led) replica.leaderlessSince = 0
+    else replica.leaderlessSince ||= now
+    const gone = (peer: string) => peers.get(peer)?.dead !== false || pulse.isStill(peer)
+    const claims = shouldLead({
+      now,
+      me: name,
+      placement: meta.nodesOf(fragment),
+      led,
+      lastLeader: host.lastLeader,
+      leaderlessSince: replica.leaderlessSince,
+      promisedUntil: replica.promisedUntil,
+      alive: (peer) => peers.get(peer)?.alive ?? false,
+      known: (peer) => peers.get(peer)?.introduced !== false || peers.get(peer)?.dead === true,
+      gone
+    })
+    if (claims) void this.#claim(replica)
+    else if (now - replica.readAt >= POLL_MS) {
+      replica.readAt = now
+      void host.readOn()
+    }
+  }
+
+  async #claim(replica: Replica): Promise<void> {
+    if (replica.moving) return
+    replica.moving = true
+    try {
+      await replica.host.lead()
+    } finally {
+      replica.moving = false
+      replica.leaderlessSince = 0
+    }
+  }
+
+  /** Who is to lead gets its fragment back. */
+  #led(fragment: number, replica: Replica): void {
+    const { clock, meta, name, peers } = this.#options
+    // Nothing to append, nothing to meet another's record by: it has to be looked for.
+    if ((peers.leaderOf(fragment)?.term ?? 0) > replica.host.term) return replica.host.verify()
+    const [first] = meta.nodesOf(fragment)
+    const peer = first === undefined || first === name ? undefined : peers.get(first)
+    const mark = peer?.alive ? peer.follows.get(fragment) : undefined
+    if (mark === undefined || replica.host.index - mark > NEAR) {
+      replica.returnableSince = 0
+      return
+    }
+    const now = clock.now()
+    replica.returnableSince ||= now
+    if (now - replica.returnableSince >= SETTLED_MS) void this.#handOver(fragment, replica, first!)
+  }
+
+  /** The one that is next in order, alive and close behind. */
+  #heir(fragment: number): string | undefined {
+    const { meta, name, peers } = this.#options
+    const follows = (node: string) => peers.get(node)?.follows.get(fragment)
+    const living = meta.nodesOf(fragment).filter((node) => node !== name && peers.get(node)?.alive)
+    return living.find((node) => follows(node) !== undefined) ?? living[0]
+  }
+
+  async #handOver(fragment: number, replica: Replica, to: string | undefined): Promise<void> {
+    if (replica.moving) return
+    replica.moving = true
+    replica.returnableSince = 0
+    try {
+      const index = await replica.host.handOver(HAND_OVER_MS)
+      replica.promisedUntil = this.#options.clock.now() + PROMISE_MS
+      if (to !== undefined) this.#options.peers.get(to)?.send({ type: f.HandOver.code, fragment, index })
+    } finally {
+      replica.moving = false
+    }
+  }
+
+  /** Hands everything on, and lets go. */
+  async stop(ms: number): Promise<void> {
+    this.#stopping = true
+    const leaving = [...this.#replicas].map(async ([fragment, replica]) => {
+      const heir = replica.host.role === 'leader' ? this.#heir(fragment) : undefined
+      if (heir !== undefined) await this.#handOver(fragment, replica, heir)
+      await replica.host.stop(ms)
+    })
+    await Promise.all(leaving)
+  }
+
+  /** Lets go at once: nothing is handed on. */
+  abort(): void {
+    this.#stopping = true
+    for (const { host } of this.#replicas.values()) void host.stop(0)
+  }
+
+  get health(): FragmentHealth[] {
+    return [...this.#replicas.values()].map(({ host }) => host.health)
+  }
+}

@@ -1,0 +1,135 @@
+// One end of a link: frames over a byte stream, what is said in one turn of the event loop in one write, and a sign of life.
+import type { Duplex } from 'node:stream'
+import { Reader, Writer } from './bytes.ts'
+import { LINK_DIALECT, type LinkFrame, linkFrames, MAX_LINK_FRAME_BYTES, Ping, Pong } from './link-frames.ts'
+import { readFields, writeFields } from './message.ts'
+
+export interface LinkHandler {
+  /** Valid during the call. */
+  frame(frame: LinkFrame): void
+  /** Once; nothing comes afterwards. */
+  closed(reason: string): void
+}
+
+const PING_MS = 100
+/** A link over which nothing came for so long is closed: the other side is frozen, or cut off. */
+const SILENT_MS = 3_000
+/** Bytes that wait for the other side to read: more, and the link is closed. */
+const MAX_UNSENT_BYTES = 128 * 1024 * 1024
+const OUT_BYTES = 64 * 1024
+
+export class LinkConnection {
+  readonly #stream: Duplex
+  readonly #handler: LinkHandler
+  readonly #now: () => number
+  #out = new Writer(OUT_BYTES)
+  #flushing = false
+  /** An unfinished frame, in the pieces in which it came: put together once, when all of it is there. */
+  #pieces: Buffer[] = []
+  #held = 0
+  /** Bytes without which there is nothing to read yet. */
+  #need = 4
+  #closed = false
+  #pings = 0
+  readonly #pinger: NodeJS.Timeout
+  /** When something came last, ms. */
+  heardAt: number
+
+  constructor(stream: Duplex, now: () => number, handler: LinkHandler) {
+    this.#stream = stream
+    this.#handler = handler
+    this.#now = now
+    this.heardAt = now()
+    stream.on('data', (chunk: Buffer) => this.#onData(chunk))
+    stream.on('error', (error) => this.close(error.message))
+    stream.on('close', () => this.close('the other side closed the link'))
+    this.#pinger = setInterval(() => this.#ping(), PING_MS)
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Ms since the last sign of life. */
+  get silence(): number {
+    return this.#now() - this.heardAt
+  }
+
+  send(frame: LinkFrame): void {
+    if (this.#closed) return
+    const w = this.#out
+    const start = w.room(4)
+    w.u8(frame.type)
+    writeFields(linkFrames.find(frame.type)!, w, frame, LINK_DIALECT)
+    w.setI32(start, w.pos - start - 4)
+    if (this.#flushing) return
+    this.#flushing = true
+    process.nextTick(flush, this)
+  }
+
+  flush(): void {
+    this.#flushing = false
+    if (this.#closed || this.#out.pos === 0) return
+    this.#stream.write(this.#out.written)
+    const { writableLength } = this.#stream
+    if (writableLength > 0 || this.#out.bytes.length > 4 * OUT_BYTES) this.#out = new Writer(OUT_BYTES)
+    else this.#out.pos = 0
+    if (writableLength > MAX_UNSENT_BYTES) this.close('the other side does not read')
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#closed) return
+    this.heardAt = this.#now()
+    this.#pieces.push(chunk)
+    this.#held += chunk.length
+    if (this.#held < this.#need) return
+    const bytes = this.#pieces.length === 1 ? chunk : Buffer.concat(this.#pieces, this.#held)
+    let pos = 0
+    this.#need = 4
+    while (!this.#closed && bytes.length - pos >= this.#need) {
+      const length = bytes.readUInt32BE(pos)
+      if (length === 0 || length > MAX_LINK_FRAME_BYTES) return this.close(`a frame of ${length} bytes came`)
+      const end = pos + 4 + length
+      if (end > bytes.length) this.#need = 4 + length
+      else {
+        this.#take(bytes, pos + 4, end)
+        pos = end
+      }
+    }
+    this.#held = bytes.length - pos
+    this.#pieces = this.#held === 0 ? [] : [Buffer.from(bytes.subarray(pos))]
+  }
+
+  #take(bytes: Buffer, start: number, end: number): void {
+    const r = new Reader(bytes, start, end)
+    const kind = r.u8()
+    const table = linkFrames.find(kind)
+    if (!table) return this.close(`a frame of kind ${kind} came`)
+    try {
+      const frame = readFields(table, r, LINK_DIALECT) as LinkFrame
+      if (frame.type === Ping.code) this.send({ type: Pong.code, sequence: frame.sequence })
+      else if (frame.type !== Pong.code) this.#handler.frame(frame)
+    } catch (error) {
+      // Also what the handler cannot make sense of: what one link brings does not end the process.
+      this.close(`a ${table.name} that cannot be read came: ${(error as Error).message}`)
+    }
+  }
+
+  #ping(): void {
+    if (this.silence > SILENT_MS) this.close(`nothing came for ${SILENT_MS} ms`)
+    else this.send({ type: Ping.code, sequence: ++this.#pings })
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return
+    this.#closed = true
+    clearInterval(this.#pinger)
+    this.#pieces = []
+    this.#stream.destroy()
+    this.#handler.closed(reason)
+  }
+}
+
+function flush(link: LinkConnection): void {
+  link.flush()
+}

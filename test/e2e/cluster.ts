@@ -1,0 +1,96 @@
+// A cluster of real processes on one machine: nodes over one store, gateways in front of them.
+
+import { eventually } from '../host/harness.ts'
+import { ServerProcess as Process, type ServerProcess, temporaryDirectory } from './servers.ts'
+
+type Context = { teardown(then: () => unknown): void }
+
+export interface FragmentState {
+  readonly fragment: number
+  readonly role: string
+  readonly term: number
+  readonly index: number
+  readonly trouble: string | null
+  readonly transactions: number
+  readonly locks: number
+}
+
+export class NodeProcess {
+  readonly name: string
+  readonly process: ServerProcess
+  link = ''
+  httpPort = 0
+
+  constructor(name: string, process: ServerProcess) {
+    this.name = name
+    this.process = process
+  }
+
+  /** Resolves when it has joined. */
+  async ready(): Promise<void> {
+    const [, link, http] = await this.process.line(/node, links on (\S+), HTTP on \S+:(\d+)/)
+    this.link = link!
+    this.httpPort = Number(http)
+  }
+
+  async fragments(): Promise<FragmentState[]> {
+    const response = await fetch(`http://127.0.0.1:${this.httpPort}/health/detail`)
+    return ((await response.json()) as { fragments: FragmentState[] }).fragments
+  }
+}
+
+export class Cluster {
+  readonly nodes = new Map<string, NodeProcess>()
+  readonly #t: Context
+  readonly #kv: string
+  readonly #args: readonly string[]
+
+  constructor(t: Context, kv = `sqlite:${temporaryDirectory(t)}`, args: readonly string[] = []) {
+    this.#t = t
+    this.#kv = kv
+    this.#args = args
+  }
+
+  /** Starts a node; with a `link` at the place of one that was there before. */
+  async node(name: string, link = '127.0.0.1:0'): Promise<NodeProcess> {
+    const args = ['node', '--name', name, '--kv', this.#kv, '--link', link, '--http-port', '0', '--log-level', 'info']
+    const node = new NodeProcess(name, new Process(this.#t, [...args, ...this.#args]))
+    this.nodes.set(name, node)
+    await node.ready()
+    return node
+  }
+
+  async gateway(port = 0): Promise<{ process: ServerProcess; port: number; httpPort: number }> {
+    const nodes = [...this.nodes.values()].map(({ link }) => link).join(',')
+    const args = ['gateway', '--nodes', nodes, '--port', String(port), '--http-port', '0', '--log-level', 'info']
+    const process = new Process(this.#t, args)
+    return { process, ...(await process.ready()) }
+  }
+
+  /** The name of the node that leads each fragment, as the nodes say. */
+  async leaders(): Promise<Map<number, string>> {
+    const leaders = new Map<number, { name: string; term: number }>()
+    for (const node of this.nodes.values()) {
+      if (node.process.child.exitCode !== null || node.process.child.signalCode !== null) continue
+      for (const { fragment, role, term } of await node.fragments().catch(() => [])) {
+        if (role === 'leader' && term > (leaders.get(fragment)?.term ?? -1))
+          leaders.set(fragment, { name: node.name, term })
+      }
+    }
+    return new Map([...leaders].map(([fragment, { name }]) => [fragment, name]))
+  }
+
+  /** Resolves when every fragment is led and every node leads its share. */
+  async settled(fragments = 8): Promise<void> {
+    const share = Math.floor(fragments / this.nodes.size)
+    await eventually(
+      async () => {
+        const leaders = [...(await this.leaders()).values()]
+        const counts = [...this.nodes.keys()].map((name) => leaders.filter((leader) => leader === name).length)
+        return leaders.length === fragments && counts.every((count) => count >= share)
+      },
+      'every node leading its share',
+      20_000
+    )
+  }
+}
