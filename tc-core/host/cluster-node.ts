@@ -222,7 +222,8 @@ export class ClusterNode {
         return
       }
       case f.HandOver.code:
-        return this.#replicas.takeOver(frame.fragment)
+        this.#peers.stoppedLeading(name, frame.fragment)
+        return this.#replicas.handedOver(frame.fragment, frame.to)
       case f.View.code:
         if ((JSON.parse(frame.json) as { version: number }).version > this.#metaLog.version) this.#metaReadAt = 0
         return
@@ -324,6 +325,11 @@ export class ClusterNode {
     this.#server.close()
     this.#peers.close()
     this.#replicas.abort()
+  }
+
+  /** The replica of a fragment, when there is one here. */
+  fragment(fragment: number): FragmentHost | undefined {
+    return this.#replicas.host(fragment)
   }
 
   get health(): ClusterNodeHealth {

@@ -1,7 +1,7 @@
 // One fragment on one node: replays its log, follows, takes the lead, serves, and says what is wrong when it cannot.
 import { readEffects } from '../core/effects.ts'
 import { Fragment, type Settings } from '../core/fragment.ts'
-import { restore } from '../core/snapshot.ts'
+import { restore, stateHash } from '../core/snapshot.ts'
 import { State } from '../core/state.ts'
 import { claim } from '../replication/claim.ts'
 import type { LogContext, Position } from '../replication/context.ts'
@@ -59,8 +59,10 @@ export interface FragmentHealth {
 const STALL_MS = 1000
 const RESTART_MS = 1000
 const DRAIN_POLL_MS = 2
-/** Records that came over a link and wait for a reading to end, each below 1 MiB. */
-const MAX_EARLY = 64
+/** Bytes of records that came over a link and wait for a reading to end; what comes on top is read later. */
+const MAX_EARLY_BYTES = 16 * 1024 * 1024
+/** What a record that waits takes besides its bytes. */
+const EARLY_BYTES = 256
 
 export class FragmentHost {
   readonly #options: FragmentOptions
@@ -79,6 +81,7 @@ export class FragmentHost {
   #busy = false
   /** Records that came over a link during a reading: the reading may have looked for them just before they were there. */
   readonly #early: Buffer[] = []
+  #earlyBytes = 0
   /** Name of the node whose lead record was read last; empty when none was, or a snapshot has covered it. */
   lastLeader = ''
 
@@ -136,6 +139,7 @@ export class FragmentHost {
   /** What the leader wrote while this node was reading. */
   #takeEarly(): void {
     this.#busy = false
+    this.#earlyBytes = 0
     for (const bytes of this.#early.splice(0)) this.appended(bytes)
   }
 
@@ -143,7 +147,8 @@ export class FragmentHost {
   appended(bytes: Buffer): boolean {
     if (this.#role !== 'follower') return false
     if (this.#busy) {
-      if (this.#early.length < MAX_EARLY) this.#early.push(Buffer.from(bytes))
+      this.#earlyBytes += bytes.length + EARLY_BYTES
+      if (this.#earlyBytes < MAX_EARLY_BYTES) this.#early.push(Buffer.from(bytes))
       return true
     }
     const { index } = this.#position
@@ -211,6 +216,7 @@ export class FragmentHost {
   async handOver(ms: number): Promise<number> {
     const { clock, fragment, logger } = this.#options
     this.#draining = true
+    this.#leader?.drain()
     this.#servingChanged()
     const until = clock.now() + ms
     while (this.#leader && !this.#leader.idle && clock.now() < until) await clock.sleep(DRAIN_POLL_MS)
@@ -222,6 +228,11 @@ export class FragmentHost {
       void this.follow()
     }
     return index
+  }
+
+  /** A digest of the state, equal on all replicas at the same index. Looks at all of it: for tests. */
+  get hash(): string {
+    return stateHash(this.#state)
   }
 
   get draining(): boolean {
@@ -294,6 +305,7 @@ export class FragmentHost {
     const epoch = ++this.#epoch
     this.#busy = false
     this.#early.length = 0
+    this.#earlyBytes = 0
     this.lastLeader = ''
     this.#position = position
     this.#state = new State(fragment, settings.limits)

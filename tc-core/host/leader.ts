@@ -73,6 +73,7 @@ export class Leader {
   #stopTimer: (() => void) | null = null
   #timerAt = Number.POSITIVE_INFINITY
   #stopped = false
+  #draining = false
   #snapshotting = false
   #sinceSnapshot = { records: 0, bytes: 0, at: 0 }
   /** Requests stepped since this node leads. */
@@ -124,6 +125,8 @@ export class Leader {
   /** What leaves in a step may bring the next input at once: it waits until the step is over. */
   input(input: Input): void {
     if (this.#stopped) return this.#refuse(input)
+    // The next leader drives on what is dropped here: nothing of it is in the log.
+    if (this.#draining) return input.kind === 'request' ? this.#refuse(input) : undefined
     this.#inputs.push(input)
     if (this.#inputs.length > 1) return
     for (let n = 0; n < this.#inputs.length; n++) {
@@ -369,6 +372,11 @@ export class Leader {
     this.#stopTimer?.()
     for (const link of [...this.#open]) this.#refuseRequest(link, 'lost')
     this.#unconfirmed.clear()
+  }
+
+  /** Takes nothing more, so that soon nothing waits for the log. */
+  drain(): void {
+    this.#draining = true
   }
 
   /** Nothing waits for the log. */

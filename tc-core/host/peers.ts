@@ -146,6 +146,12 @@ export class Peers {
     this.#options.changed()
   }
 
+  /** A peer said that it hands a fragment over: that comes before its next word on what it leads. */
+  stoppedLeading(name: string, fragment: number): void {
+    const word = this.#word(name)
+    word.leads = new Map([...word.leads].filter(([led]) => led !== fragment))
+  }
+
   #word(name: string): Word {
     let word = this.#words.get(name)
     if (!word) this.#words.set(name, (word = { introduced: false, leads: new Map(), follows: new Map() }))

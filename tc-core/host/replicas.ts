@@ -17,15 +17,15 @@ export interface ReplicasOptions {
   create(fragment: number): FragmentHost
 }
 
-/** How often a follower that hears nothing reads the log itself, ms. */
+/** How often a follower that hears nothing reads the log itself, and a leader looks whether it still leads, ms. */
 const POLL_MS = 1_000
 /** A leader that cannot serve for so long does not count as one, ms. */
 const TROUBLE_MS = 300
 /** How long a fragment is left to whom it was handed, ms. */
 const PROMISE_MS = 500
 const HAND_OVER_MS = 1_000
-/** A replica this close behind has caught up, in records. */
-const NEAR = 64
+/** A replica this close behind has caught up, in records: under load thousands are written in a second, and it tells its place 50 times. */
+const NEAR = 512
 /** Who is to lead gets the lead back when it has been there and caught up for so long, ms: nothing moves for who comes and goes. */
 const SETTLED_MS = 500
 
@@ -33,6 +33,8 @@ class Replica {
   readonly host: FragmentHost
   leaderlessSince: number
   promisedUntil = 0
+  /** Until when this node should take over what it was handed, ms. */
+  heirUntil = 0
   /** Since when it leads and cannot serve, ms; 0: it serves. */
   troubledSince = 0
   /** When the log was read, or a record of it came, ms. */
@@ -125,10 +127,17 @@ export class Replicas {
     replica.readAt = replica.host.appended(bytes) ? this.#options.clock.now() : 0
   }
 
-  /** The leader stopped for this node to take over. */
-  takeOver(fragment: number): void {
+  /** The leader stopped for `to` to take over. */
+  handedOver(fragment: number, to: string): void {
     const replica = this.#replicas.get(fragment)
-    if (replica) void this.#claim(replica)
+    if (!replica) return
+    const until = this.#options.clock.now() + PROMISE_MS
+    if (to !== this.#options.name) {
+      replica.promisedUntil = until
+      return
+    }
+    replica.heirUntil = until
+    if (replica.host.role === 'follower') this.#followed(fragment, replica)
   }
 
   /** Looks at every replica: who should lead, who has fallen behind, what should go back to whom. */
@@ -153,18 +162,21 @@ export class Replicas {
     if (led) replica.leaderlessSince = 0
     else replica.leaderlessSince ||= now
     const gone = (peer: string) => peers.get(peer)?.dead !== false || pulse.isStill(peer)
-    const claims = shouldLead({
-      now,
-      me: name,
-      placement: meta.nodesOf(fragment),
-      led,
-      lastLeader: host.lastLeader,
-      leaderlessSince: replica.leaderlessSince,
-      promisedUntil: replica.promisedUntil,
-      alive: (peer) => peers.get(peer)?.alive ?? false,
-      known: (peer) => peers.get(peer)?.introduced !== false || peers.get(peer)?.dead === true,
-      gone
-    })
+    const heir = now < replica.heirUntil && !led
+    const claims =
+      heir ||
+      shouldLead({
+        now,
+        me: name,
+        placement: meta.nodesOf(fragment),
+        led,
+        lastLeader: host.lastLeader,
+        leaderlessSince: replica.leaderlessSince,
+        promisedUntil: replica.promisedUntil,
+        alive: (peer) => peers.get(peer)?.alive ?? false,
+        known: (peer) => peers.get(peer)?.introduced !== false || peers.get(peer)?.dead === true,
+        gone
+      })
     if (claims) void this.#claim(replica)
     else if (now - replica.readAt >= POLL_MS) {
       replica.readAt = now
@@ -176,7 +188,7 @@ export class Replicas {
     if (replica.moving) return
     replica.moving = true
     try {
-      await replica.host.lead()
+      if (await replica.host.lead()) replica.heirUntil = 0
     } finally {
       replica.moving = false
       replica.leaderlessSince = 0
@@ -188,6 +200,12 @@ export class Replicas {
     const { clock, meta, name, peers } = this.#options
     // Nothing to append, nothing to meet another's record by: it has to be looked for.
     if ((peers.leaderOf(fragment)?.term ?? 0) > replica.host.term) return replica.host.verify()
+    const now = clock.now()
+    // Also when nobody says so: who leads may not reach this node.
+    if (now - replica.readAt >= POLL_MS) {
+      replica.readAt = now
+      replica.host.verify()
+    }
     const [first] = meta.nodesOf(fragment)
     const peer = first === undefined || first === name ? undefined : peers.get(first)
     const mark = peer?.alive ? peer.follows.get(fragment) : undefined
@@ -195,7 +213,6 @@ export class Replicas {
       replica.returnableSince = 0
       return
     }
-    const now = clock.now()
     replica.returnableSince ||= now
     if (now - replica.returnableSince >= SETTLED_MS) void this.#handOver(fragment, replica, first!)
   }
@@ -215,7 +232,7 @@ export class Replicas {
     try {
       const index = await replica.host.handOver(HAND_OVER_MS)
       replica.promisedUntil = this.#options.clock.now() + PROMISE_MS
-      if (to !== undefined) this.#options.peers.get(to)?.send({ type: f.HandOver.code, fragment, index })
+      if (to !== undefined) this.#options.peers.tell({ type: f.HandOver.code, fragment, index, to })
     } finally {
       replica.moving = false
     }

@@ -83,8 +83,8 @@ export const View = table(15, 'view', { json: str32 })
 export const Between = table(16, 'between', { from: u16, to: u16, term: u53, body: rest })
 /** A record of the log, confirmed: for the replicas that follow. */
 export const Appended = table(17, 'appended', { fragment: u16, record: rest })
-/** The leader has stopped at `index`: the receiver is to take the lead. */
-export const HandOver = table(18, 'handOver', { fragment: u16, index: u53 })
+/** The leader has stopped at `index`: the node `to` is to take the lead, and the others leave it to it. */
+export const HandOver = table(18, 'handOver', { fragment: u16, index: u53, to: str16 })
 /** How far a replica has read, to the leader: so that it hands over only to who has caught up. */
 export const Follows = table(19, 'follows', { list: leadList() })
 

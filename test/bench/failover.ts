@@ -92,31 +92,40 @@ async function leadsMost(cluster: Cluster): Promise<NodeProcess> {
   return cluster.nodes.get(name)!
 }
 
-const FAILURES: Readonly<Record<string, (cluster: Cluster, node: NodeProcess) => Promise<void>>> = {
-  async kill(cluster, node) {
-    await node.process.kill('SIGKILL')
-    await sleep(WATCH_MS)
-    await cluster.node(node.name, node.link)
+/** A failure and how it is mended; both while the load goes on. */
+interface Failure {
+  fail(cluster: Cluster, node: NodeProcess): Promise<void>
+  mend(cluster: Cluster, node: NodeProcess): Promise<void>
+}
+
+const FAILURES: Readonly<Record<string, Failure>> = {
+  kill: {
+    async fail(_cluster, node) {
+      await node.process.kill('SIGKILL')
+      await sleep(WATCH_MS)
+    },
+    mend: async (cluster, node) => void (await cluster.node(node.name, node.link))
   },
-  async freeze(_cluster, node) {
-    node.process.child.kill('SIGSTOP')
-    await sleep(FREEZE_MS)
-    node.process.child.kill('SIGCONT')
+  freeze: {
+    async fail(_cluster, node) {
+      node.process.child.kill('SIGSTOP')
+      await sleep(FREEZE_MS)
+    },
+    mend: async (_cluster, node) => void node.process.child.kill('SIGCONT')
   },
-  async restart(cluster, node) {
-    await node.process.kill('SIGTERM')
-    await cluster.node(node.name, node.link)
-    await sleep(WATCH_MS)
+  restart: {
+    async fail(_cluster, node) {
+      await node.process.kill('SIGTERM')
+      await sleep(WATCH_MS)
+    },
+    mend: async (cluster, node) => void (await cluster.node(node.name, node.link))
   }
 }
 
-function report(kind: string, stalls: number[], failures: string[]): void {
-  const sorted = [...stalls].sort((a, b) => a - b)
+function spread(waits: readonly number[]): string {
+  const sorted = [...waits].sort((a, b) => a - b)
   const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!.toFixed(0)
-  const why = failures.length === 0 ? '' : ` (${[...new Set(failures)].slice(0, 3).join(' | ')})`
-  process.stdout.write(
-    `${kind.padEnd(8)} ${stalls.length} times: ${failures.length} failed requests${why}; longest wait p50 ${at(0.5)} ms, max ${at(1)} ms\n`
-  )
+  return `p50 ${at(0.5)} ms, max ${at(1)} ms`
 }
 
 async function main(): Promise<void> {
@@ -151,17 +160,27 @@ async function main(): Promise<void> {
       `undisturbed: longest wait ${load.longest.toFixed(0)} ms, ${(load.done / (WATCH_MS / 1000)).toFixed(0)} tx/s\n`
     )
     for (const kind of values.only.split(',')) {
-      const stalls: number[] = []
+      const failing: number[] = []
+      const mending: number[] = []
       const failures: string[] = []
       for (let i = 0; i < Number(values.times); i++) {
         await cluster.settled()
         const node = await leadsMost(cluster)
+        const { fail, mend } = FAILURES[kind]!
         load.reset()
-        await FAILURES[kind]!(cluster, node)
-        stalls.push(load.longest)
+        await fail(cluster, node)
+        failing.push(load.longest)
+        failures.push(...load.failures)
+        load.reset()
+        await mend(cluster, node)
+        await cluster.settled()
+        mending.push(load.longest)
         failures.push(...load.failures)
       }
-      report(kind, stalls, failures)
+      const why = failures.length === 0 ? '' : ` (${[...new Set(failures)].slice(0, 3).join(' | ')})`
+      process.stdout.write(
+        `${kind.padEnd(8)} ${values.times} times: ${failures.length} failed requests${why}; longest wait ${spread(failing)}; while it comes back ${spread(mending)}\n`
+      )
     }
     load.stop()
     await running
