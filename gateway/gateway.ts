@@ -1,7 +1,7 @@
 // The gateway: stateless, in front of the nodes. It finds a request's fragment, sends or parks it, and carries phase two to the RMs.
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import { networkInterfaces } from 'node:os'
+import { reachable } from '../tc-core/wire/address.ts'
 import { Reader, Writer } from '../tc-core/wire/bytes.ts'
 import type { AnswerCode } from '../tc-core/wire/errors.ts'
 import { str16 } from '../tc-core/wire/fields.ts'
@@ -152,7 +152,8 @@ export class Gateway implements Downstream, IntakeTarget {
   /** A begin that nobody can have executed, for a fragment that takes none now: it may as well go to another. */
   #isFree(pending: Pending): boolean {
     if (pending.again || treatmentOf(pending.type) !== 'begin') return false
-    return !this.#draining && !this.#options.upstream.openFragments().includes(pending.fragment)
+    const open = this.#options.upstream.openFragments()
+    return !this.#draining && open.length > 0 && !open.includes(pending.fragment)
   }
 
   #fail(pending: Pending, code: AnswerCode, ...details: unknown[]): void {
@@ -218,11 +219,4 @@ export class Gateway implements Downstream, IntakeTarget {
     for (const timer of this.#timers) clearTimeout(timer)
     await this.#listener.close(Math.max(100, until - this.now()))
   }
-}
-
-/** An address that clients can dial: where it listens, or when that is everywhere, the first that other machines can reach. */
-function reachable(listens: string): string {
-  if (listens !== '0.0.0.0' && listens !== '::') return listens
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
-  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'
 }

@@ -146,6 +146,7 @@ export class Links implements Upstream, NodeLinkOwner {
     for (const [clientId, resources] of this.#rms) {
       for (const resourceIds of lists(resources)) link.send({ type: f.RmServes.code, clientId, resourceIds })
     }
+    this.#prune()
   }
 
   foreign(link: NodeLink, reason: string): void {
@@ -157,7 +158,8 @@ export class Links implements Upstream, NodeLinkOwner {
     this.#elect(link)
     this.gatewaysChanged()
     // All may have moved: what was given, names perhaps, leads to where they are now.
-    if (!this.#closed && ![...this.#links.values()].some(({ isUp }) => isUp)) this.start()
+    if (!this.#closed && this.#links.get(link.address) === link && ![...this.#links.values()].some(({ isUp }) => isUp))
+      this.start()
   }
 
   leads(link: NodeLink): void {
@@ -201,16 +203,23 @@ export class Links implements Upstream, NodeLinkOwner {
     const view = JSON.parse(json) as ClusterView
     if (view.version <= this.#view.version) return
     this.#view = view
-    const addresses = new Set(view.members.map((member) => member.link))
-    for (const address of addresses) this.#link(address)
+    for (const { link } of view.members) this.#link(link)
+    this.#prune()
+    this.#openChanged()
+  }
+
+  /** Lets go who left. An address that was given stays until there is a link to its node under the one that the nodes say. */
+  #prune(): void {
+    const addresses = new Set(this.#view.members.map((member) => member.link))
+    const reached = new Set(
+      [...this.#links.values()].flatMap((l) => (l.isUp && addresses.has(l.address) ? l.node : []))
+    )
     for (const [address, link] of this.#links) {
-      // An address that was given stays until its node is known under another.
       const given = this.#options.nodes.includes(address)
-      if (addresses.has(address) || (given && !view.members.some((member) => member.name === link.node))) continue
+      if (addresses.has(address) || (given && !reached.has(link.node))) continue
       this.#links.delete(address)
       link.close()
     }
-    this.#openChanged()
   }
 
   call(call: Extract<f.LinkFrame, { type: typeof f.Call.code }>, done: (outcome: CallOutcome) => void): void {

@@ -1,6 +1,7 @@
 // Seata's discovery over HTTP, for clients with `registry.type: raft`: who takes requests, and a wait for that to change.
 // Every gateway serves every transaction, so each names itself the leader: clients are spread, and find another when it is gone.
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import { type Address, parseAddress } from '../tc-core/wire/address.ts'
 import type { Place } from '../tc-core/wire/link.ts'
 
 /** Java's own time for a watch, ms; its clients give up after 30 s. */
@@ -13,6 +14,12 @@ export class Metadata {
   /** Grows with every change; Unix ms, so that it grows over all gateways and starts. */
   #term = 0
   readonly #watches = new Set<() => void>()
+  readonly #maxWatches: number
+  #closed = false
+
+  constructor(maxWatches = MAX_WATCHES) {
+    this.#maxWatches = maxWatches
+  }
 
   /** The gateways, this one first. */
   set(places: readonly Place[]): void {
@@ -23,6 +30,16 @@ export class Metadata {
 
   get term(): number {
     return this.#term
+  }
+
+  /** How many wait. */
+  get watches(): number {
+    return this.#watches.size
+  }
+
+  /** Whether there is anybody to name. */
+  get open(): boolean {
+    return this.#places.length > 0
   }
 
   /** Exactly what every client version can read: one unknown property, and Java refuses it all. */
@@ -38,11 +55,11 @@ export class Metadata {
 
   /** Calls `answer` once: with true as soon as the term is above `known`, with false after `ms`. Returns what calls it off. */
   watch(known: number, ms: number, answer: (changed: boolean) => void): () => void {
-    if (this.#term > known) {
+    if (this.#term > known || this.#closed) {
       answer(true)
       return () => {}
     }
-    if (this.#watches.size >= MAX_WATCHES) {
+    if (this.#watches.size >= this.#maxWatches) {
       answer(false)
       return () => {}
     }
@@ -60,15 +77,15 @@ export class Metadata {
     return off
   }
 
-  /** Lets everybody go who waits. */
+  /** Lets everybody go who waits, to ask another gateway. */
   close(): void {
+    this.#closed = true
     for (const answer of [...this.#watches]) answer()
   }
 }
 
-function endpoint(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
+function endpoint(address: string): Address {
+  return parseAddress(address) ?? { host: address, port: 0 }
 }
 
 type Terms = Readonly<Record<string, string | undefined>>
@@ -81,19 +98,26 @@ export function metadataRoutes(app: FastifyInstance, metadata: Metadata): void {
       done(null, Object.fromEntries(new URLSearchParams(body as string)))
     )
   }
-  app.get<{ Querystring: { group?: string } }>('/metadata/v1/cluster', (request, reply) =>
-    reply.header('cache-control', 'no-store').send(metadata.cluster(request.query.group ?? ''))
-  )
+  app.get<{ Querystring: { group?: string } }>('/metadata/v1/cluster', (request, reply) => {
+    reply.header('cache-control', 'no-store')
+    // Java clients up to 2.4 break at an empty list.
+    if (!metadata.open) return reply.code(503).send({ error: 'this gateway is not open yet' })
+    return reply.send(metadata.cluster(String(request.query.group ?? '')))
+  })
   app.post<{ Querystring: Terms; Body: Terms | null }>('/metadata/v1/watch', (request, reply) => {
-    const { timeout, ...query } = request.query
-    const { timeout: inForm, ...groups } = { ...query, ...(request.body ?? {}) } as Terms
-    const known = Math.max(0, ...Object.values(groups).map((term) => Number(term) || 0))
-    const ms = Math.min(Math.max(Number(timeout ?? inForm ?? WATCH_MS) || WATCH_MS, 0), WATCH_MS)
+    const { timeout, ...groups } = { ...request.query, ...(request.body ?? {}) } as Terms
+    // All groups are in the same gateways: the oldest term tells.
+    const terms = Object.values(groups).map((term) => Number(term) || 0)
+    const known = terms.length === 0 ? 0 : Math.min(...terms)
     return new Promise<FastifyReply>((resolve) => {
-      const off = metadata.watch(known, ms, (changed) => resolve(reply.code(changed ? 200 : 304).send()))
-      request.raw.once('close', () => {
-        if (request.raw.destroyed && !reply.sent) off()
-      })
+      const off = metadata.watch(known, waitOf(timeout), (changed) => resolve(reply.code(changed ? 200 : 304).send()))
+      // Of the reply: the request is closed as soon as its body is read.
+      reply.raw.once('close', off)
     })
   })
+}
+
+function waitOf(timeout: string | undefined): number {
+  const ms = Number(timeout || WATCH_MS)
+  return Number.isNaN(ms) ? WATCH_MS : Math.min(Math.max(ms, 0), WATCH_MS)
 }

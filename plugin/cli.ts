@@ -2,6 +2,7 @@
 // The command: fastify-seata start, node, gateway, kv-check.
 import { readFileSync } from 'node:fs'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import { formatAddress } from '../tc-core/wire/address.ts'
 import { SeataError } from '../tc-core/wire/errors.ts'
 import { helpText, readArguments } from './arguments.ts'
 import type { Config } from './config.ts'
@@ -48,16 +49,12 @@ async function front(config: Config, app: FastifyInstance): Promise<string> {
   await app.register(seata, options)
   await app.ready()
   await app.listen({ host: config.host, port: httpPort, listenTextResolver: () => 'HTTP listens' })
-  return `Seata on ${at(app.seata.address!)}, HTTP on ${addressOf(app)}, store ${app.seata.store}`
+  return `Seata on ${formatAddress(app.seata.address!)}, HTTP on ${addressOf(app)}, store ${app.seata.store}`
 }
 
 async function node(config: Config, app: FastifyInstance): Promise<string> {
   const { link, http, store } = await startNode(config, app)
   return `node, links on ${link}, HTTP on ${http}, store ${store}`
-}
-
-function at({ address, port }: { address: string; port: number }): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
 /** The first signal ends it in order, a second one at once. */

@@ -1,9 +1,11 @@
 // `fastify-seata node`: a node of a cluster, with its HTTP side.
+import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import { healthRoutes } from '../gateway/http.ts'
 import { ClusterNode, type ClusterNodeHealth } from '../tc-core/host/cluster-node.ts'
 import { openStorage } from '../tc-core/host/node.ts'
+import { formatAddress, parseAddress, reachable } from '../tc-core/wire/address.ts'
 import type { Config } from './config.ts'
 
 /** How long a stop waits for what is in flight, ms. */
@@ -20,7 +22,7 @@ export interface NodeCommand {
 /** Starts the node; it has joined its cluster when this resolves. Rejects with SEATA_STORE_OPEN_FAILED, or when a port is taken. */
 export async function startNode(config: Config, app: FastifyInstance): Promise<NodeCommand> {
   const storage = await openStorage(config.kv)
-  const [host, port] = splitAddress(config.link)
+  const { host, port } = parseAddress(config.link)!
   const node = new ClusterNode({
     cluster: config.cluster,
     name: config.name || hostname(),
@@ -43,8 +45,9 @@ export async function startNode(config: Config, app: FastifyInstance): Promise<N
   const links = await node.listen()
   await app.listen({ host: config.host, port: config.httpPort, listenTextResolver: () => 'HTTP listens' })
   const http = addressOf(app)
-  await node.start(http)
-  return { app, link: `${links.address}:${links.port}`, http, store: storage.url }
+  const { port: httpPort } = app.server.address() as AddressInfo
+  await node.start(formatAddress({ address: reachable(config.host), port: httpPort }))
+  return { app, link: formatAddress(links), http, store: storage.url }
 }
 
 function troubles(health: ClusterNodeHealth): string[] {
@@ -54,14 +57,8 @@ function troubles(health: ClusterNodeHealth): string[] {
   return health.storeTrouble === null ? fragments : [`the store: ${health.storeTrouble}`, ...fragments]
 }
 
-function splitAddress(address: string): [string, number] {
-  const colon = address.lastIndexOf(':')
-  return [address.slice(0, colon).replace(/^\[|\]$/g, ''), Number(address.slice(colon + 1))]
-}
-
 /** Where the app listens, as `host:port`. */
 export function addressOf(app: FastifyInstance): string {
   const address = app.server.address()
-  if (typeof address !== 'object' || !address) return String(address)
-  return address.address.includes(':') ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`
+  return typeof address === 'object' && address ? formatAddress(address) : String(address)
 }

@@ -33,7 +33,8 @@ export type Option = OptionBase &
   )
 
 const MAX = Number.MAX_SAFE_INTEGER
-const HOST_PORT = '^(\\S+:[0-9]{1,5})?$'
+const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
+const HOST_PORT = `^(\\S+:${PORT})?$`
 
 /** What holds fragments, and what clients connect to. */
 const CORE = ['start', 'node'] as const
@@ -85,7 +86,7 @@ export const OPTIONS: readonly Option[] = [
     key: 'link',
     type: 'string',
     default: '127.0.0.1:9091',
-    pattern: '^\\S+:[0-9]{1,5}$',
+    pattern: `^\\S+:(0|${PORT})$`,
     form: 'HOST:PORT',
     doc: 'Where a node listens for gateways and other nodes.',
     commandOnly: true,
@@ -95,7 +96,7 @@ export const OPTIONS: readonly Option[] = [
     key: 'nodes',
     type: 'string',
     default: '',
-    pattern: '^(\\S+:[0-9]{1,5}(,\\S+:[0-9]{1,5})*)?$',
+    pattern: `^([^\\s,]+:${PORT}(,[^\\s,]+:${PORT})*)?$`,
     form: 'HOST:PORT,HOST:PORT,…',
     doc: 'Links of some nodes of the cluster; the others are learned from them. A plugin with nodes is a gateway and has no store of its own.',
     of: ['gateway']

@@ -5,6 +5,7 @@ import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
 import type { Meta } from '../scheduler/meta.ts'
 import { join, type PlacementRules } from '../scheduler/place.ts'
 import type { Storage } from '../storage/port.ts'
+import { formatAddress, reachable } from '../wire/address.ts'
 import { Writer } from '../wire/bytes.ts'
 import { type HomeMessage, readHomeMessage, writeHomeMessage } from '../wire/home.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
@@ -55,7 +56,8 @@ export interface ClusterNodeHealth {
   readonly fragments: readonly FragmentHealth[]
 }
 
-const TICK_MS = 20
+/** What needs no event to happen: waits that end. */
+const TICK_MS = 50
 /** How often the cluster's own log is read and other nodes are told what they should know already, ms. */
 const META_MS = 1_000
 
@@ -95,7 +97,12 @@ export class ClusterNode {
       writer,
       sleep: (ms) => clock.sleep(ms),
       onTrouble: (error) => {
-        this.#storeTrouble = error?.message ?? null
+        const trouble = error?.message ?? null
+        const before = this.#storeTrouble
+        this.#storeTrouble = trouble
+        if ((trouble === null) === (before === null)) return
+        if (trouble === null) logger.info({}, 'the store is back')
+        else logger.warn({ trouble }, 'the store fails')
       },
       abandoned: () => this.#closed
     })
@@ -244,7 +251,8 @@ export class ClusterNode {
    */
   async start(http: string): Promise<void> {
     const { name, rules, advertise } = this.#options
-    const link = advertise ?? `${this.#address!.address}:${this.#address!.port}`
+    const { address, port } = this.#address!
+    const link = advertise ?? formatAddress({ address: reachable(address), port })
     this.#pulse.start()
     await this.#metaLog.change((meta) => join(meta, { name, link, http }, rules))
     await this.#metaChanged()

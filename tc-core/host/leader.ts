@@ -44,8 +44,8 @@ export interface LeaderOptions {
   onFailure(error: unknown): void
 }
 
-/** How long an answer waits for the log before the client is told that the store does not answer, ms. Below every client's own patience. */
-const ANSWER_TIMEOUT_MS = 10_000
+/** How long an answer waits for the log before the client is told that the store does not answer, ms: as long as a gateway parks. */
+const ANSWER_TIMEOUT_MS = 5_000
 const NO_EFFECTS = Buffer.alloc(0)
 
 interface HostRequest extends Request {

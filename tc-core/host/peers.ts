@@ -4,7 +4,9 @@ import * as f from '../wire/link-frames.ts'
 import type { Log } from '../wire/log.ts'
 
 /** A node that was not heard for so long may be frozen or cut off, ms. */
-export const SILENT_MS = 300
+export const SILENT_MS = 450
+/** And for so long, it is time to look at its pulse: that takes a while to tell. */
+const QUIET_MS = 200
 
 export interface PeersOptions {
   readonly identity: Identity
@@ -84,6 +86,11 @@ export class Peer {
   /** Heard a moment ago, and known for what it leads. */
   get alive(): boolean {
     return this.introduced && this.#link.silence < SILENT_MS
+  }
+
+  /** Longer without a word than a living node is. */
+  get quiet(): boolean {
+    return !this.dead && this.#link.silence > QUIET_MS
   }
 
   send(frame: f.LinkFrame): void {

@@ -4,9 +4,9 @@ import type { Lane } from '../storage/port.ts'
 import type { Clock } from './clock.ts'
 
 /** How often the counter moves, ms. */
-const BEAT_MS = 250
+const BEAT_MS = 200
 /** Unmoved for so long, the node counts as silent, ms. */
-const STILL_MS = 500
+const STILL_MS = 400
 const LOOK_MS = 100
 
 interface Seen {

@@ -142,6 +142,8 @@ export class Replicas {
 
   /** Looks at every replica: who should lead, who has fallen behind, what should go back to whom. */
   decide(): void {
+    const { peers, pulse } = this.#options
+    for (const peer of peers.all) if (peer.quiet) pulse.isStill(peer.name)
     const { meta, name } = this.#options
     if (this.#stopping) return
     for (const [fragment, replica] of this.#replicas) {

@@ -11,7 +11,7 @@ export interface LinkHandler {
   closed(reason: string): void
 }
 
-const PING_MS = 100
+const PING_MS = 150
 /** A link over which nothing came for so long is closed: the other side is frozen, or cut off. */
 const SILENT_MS = 3_000
 /** Bytes that wait for the other side to read: more, and the link is closed. */

@@ -1,5 +1,6 @@
 // The dialling end of a link: connects, says who it is, and dials again when the link is down.
 import { connect } from 'node:net'
+import { parseAddress } from './address.ts'
 import { LinkConnection } from './link-connection.ts'
 import { Hello, LINK_PROTOCOL, type LinkFrame, type LinkRole } from './link-frames.ts'
 import type { MessageOf } from './message.ts'
@@ -60,9 +61,9 @@ export class DialledLink {
   }
 
   #dial(): void {
-    const colon = this.address.lastIndexOf(':')
-    const host = this.address.slice(0, colon).replace(/^\[|\]$/g, '')
-    const socket = connect({ host, port: Number(this.address.slice(colon + 1)), noDelay: true })
+    const address = parseAddress(this.address)
+    if (!address) return this.#handler.foreign('that is no HOST:PORT')
+    const socket = connect({ ...address, noDelay: true })
     socket.setTimeout(CONNECT_MS, () => socket.destroy(new Error(`no connection within ${CONNECT_MS} ms`)))
     socket.once('connect', () => socket.setTimeout(0))
     socket.once('error', (error: NodeJS.ErrnoException) => {
