@@ -79,10 +79,14 @@ Fixed limits: a frame has at most 8 MiB; lock key and application data of one br
 | --- | --- | --- |
 | \`sqlite:DIR\` | SQLite's write-ahead log, in a thread of its own; part of Node | the default: one machine |
 | \`lmdb:DIR\` | LMDB | one machine; slower, for those who know and want it |
+| \`etcd://HOST:PORT,…\`, \`etcds://…\` | etcd, over gRPC | clusters |
+| \`redis://HOST:PORT,…\`, \`rediss://…\` | a Redis-compatible store with consensus, or one plain Redis or Valkey that flushes every write | clusters |
 | \`memory:\` | nothing is kept | tests |
 
+[Stores](kv.md) has all their options, says which products are safe and which are not, and how etcd has to be started.
+
 Whatever the store, an answer leaves only after what it promises is flushed to disk. A directory belongs to one coordinator at a time: a second
-process that is started on it takes over, and the first stops serving and says so.
+process that is started on it takes over, and the first stops serving and says so. The nodes of a cluster share a store.
 `
 }
 
