@@ -37,6 +37,9 @@ export interface GatewayOptions {
 /** The first UndoLogDelete after a start: Java's own delay. */
 const UNDO_LOG_DELAY_MS = 180_000
 const PARK_SWEEP_MS = 20
+/** Begins that go to one fragment together, at most, and within how many ms. */
+const FLOCK = 64
+const FLOCK_MS = 10
 /** Where requests are parked that came before any fragment was known. */
 const NOWHERE = -1
 const DRAIN_POLL_MS = 5
@@ -56,6 +59,8 @@ export class Gateway implements Downstream, IntakeTarget {
   #ring: ShardingStrategy
   #timers: NodeJS.Timeout[] = []
   #begins = 0
+  /** The fragment of the begins of this moment, how many more, and until when (ms). */
+  readonly #flock = { fragment: NOWHERE, left: 0, until: 0 }
   /** From a start that is drawn, so that no two gateways ever give one number. */
   #lastIdentity = randomBytes(8).readBigInt64BE()
   #draining = false
@@ -114,7 +119,7 @@ export class Gateway implements Downstream, IntakeTarget {
   dispatch(pending: Pending): void {
     if (treatmentOf(pending.type) === 'begin') {
       if (this.#draining) return this.#fail(pending, 'SEATA_SHUTTING_DOWN')
-      pending.fragment = this.#ring.determineGroup(`${pending.since}:${this.#begins++}`)
+      pending.fragment = this.#fragmentOfBegin(pending.since)
       return this.#send(pending)
     }
     let xid: string
@@ -126,6 +131,21 @@ export class Gateway implements Downstream, IntakeTarget {
     }
     pending.fragment = fragmentOfXid(xid, (fragment) => this.#options.upstream.exists(fragment), this.#ring)
     this.#send(pending)
+  }
+
+  /**
+   * Begins that come together go to one fragment: one record of its log holds them all, and what their transactions ask for next, which
+   * comes together as well. Over time every fragment gets its share.
+   */
+  #fragmentOfBegin(now: number): number {
+    const flock = this.#flock
+    if (flock.left === 0 || now >= flock.until) {
+      flock.fragment = this.#ring.determineGroup(`${now}:${this.#begins++}`)
+      flock.left = FLOCK
+      flock.until = now + FLOCK_MS
+    }
+    flock.left--
+    return flock.fragment
   }
 
   #send(pending: Pending): void {
@@ -157,7 +177,8 @@ export class Gateway implements Downstream, IntakeTarget {
   }
 
   #fail(pending: Pending, code: AnswerCode, ...details: unknown[]): void {
-    pending.answer(failedBody(this.#scratch, pending.type, pending.client.version, pending.dialect, code, ...details))
+    const known = details.map((detail) => (detail === NOWHERE ? 'any' : detail))
+    pending.answer(failedBody(this.#scratch, pending.type, pending.client.version, pending.dialect, code, ...known))
   }
 
   #sweepPark(): void {
@@ -171,6 +192,7 @@ export class Gateway implements Downstream, IntakeTarget {
   fragmentsChanged(): void {
     const { upstream, strategy } = this.#options
     this.#ring = shardingStrategy(strategy, upstream.openFragments())
+    this.#flock.left = 0
     const homeless = this.#park.takeIf((pending) => pending.fragment === NOWHERE || this.#isFree(pending))
     for (const pending of homeless) if (!pending.session.closed) this.dispatch(pending)
   }

@@ -38,14 +38,14 @@ async function run(command: Command, args: readonly string[]): Promise<void> {
     logController: new LogController({ disableRequestLogging: true })
   })
   for (const name of unknownVariables) app.log.warn(`the variable ${name} is not an option and is ignored`)
-  const line = command === 'node' ? await node(config, app) : await front(config, app)
   stopOnSignals(app)
+  const line = command === 'node' ? await node(config, app) : await front(config, app)
   process.stdout.write(`fastify-seata ${version()}: ${line}\n`)
 }
 
 /** Of start and gateway: what takes clients. */
 async function front(config: Config, app: FastifyInstance): Promise<string> {
-  const { httpPort, logLevel, name, ...options } = config
+  const { httpPort, logLevel, ...options } = config
   await app.register(seata, options)
   await app.ready()
   await app.listen({ host: config.host, port: httpPort, listenTextResolver: () => 'HTTP listens' })

@@ -13,7 +13,7 @@ import type { Limits } from '../tc-core/wire/limits.ts'
 import { type Config, configure } from './config.ts'
 
 /** What may be given; the rest has defaults. See docs/configuration.md. */
-export type SeataOptions = Partial<Omit<Config, 'httpPort' | 'logLevel' | 'name' | 'link' | 'replicas'>> & {
+export type SeataOptions = Partial<Omit<Config, 'httpPort' | 'logLevel' | 'link' | 'replicas'>> & {
   /** In front of the plugin's HTTP routes. */
   prefix?: string
 }

@@ -54,7 +54,7 @@ function troubles(health: ClusterNodeHealth): string[] {
   const fragments = health.fragments.flatMap((f) =>
     f.trouble === null ? [] : [`fragment ${f.fragment}: ${f.trouble}`]
   )
-  return health.storeTrouble === null ? fragments : [`the store: ${health.storeTrouble}`, ...fragments]
+  return health.trouble === null ? fragments : [health.trouble, ...fragments]
 }
 
 /** Where the app listens, as `host:port`. */

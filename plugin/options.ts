@@ -79,7 +79,6 @@ export const OPTIONS: readonly Option[] = [
     pattern: '^[A-Za-z0-9_.-]{0,64}$',
     form: 'up to 64 letters, digits, dots, dashes and underscores',
     doc: 'Name of this process; of a node unique in its cluster and the same after a restart. Empty: the name of the machine.',
-    commandOnly: true,
     of: ['node', 'gateway']
   },
   {

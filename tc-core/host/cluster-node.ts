@@ -44,8 +44,8 @@ export interface ClusterNodeOptions {
 export interface ClusterNodeHealth {
   readonly name: string
   readonly store: string
-  /** Why the store does not do; null when it does. */
-  readonly storeTrouble: string | null
+  /** Why the node as a whole does not do; null when it does. */
+  readonly trouble: string | null
   readonly members: readonly {
     readonly name: string
     readonly link: string
@@ -74,6 +74,8 @@ export class ClusterNode {
   readonly #replicas: Replicas
   readonly #scratch = new Writer(1024)
   #address: AddressInfo | null = null
+  /** What others are told to dial. */
+  #link = ''
   /** What gateways and peers were told last. */
   #told = ''
   #toldFollows = ''
@@ -81,7 +83,7 @@ export class ClusterNode {
   #ticking: (() => void) | null = null
   #deciding = false
   #closed = false
-  #storeTrouble: string | null = null
+  #trouble: string | null = null
 
   constructor(options: ClusterNodeOptions) {
     const { cluster, name, storage, logger, clock = systemClock } = options
@@ -97,9 +99,9 @@ export class ClusterNode {
       writer,
       sleep: (ms) => clock.sleep(ms),
       onTrouble: (error) => {
-        const trouble = error?.message ?? null
-        const before = this.#storeTrouble
-        this.#storeTrouble = trouble
+        const trouble = error ? `the store: ${error.message}` : null
+        const before = this.#trouble
+        this.#trouble = trouble
         if ((trouble === null) === (before === null)) return
         if (trouble === null) logger.info({}, 'the store is back')
         else logger.warn({ trouble }, 'the store fails')
@@ -254,12 +256,22 @@ export class ClusterNode {
     const { address, port } = this.#address!
     const link = advertise ?? formatAddress({ address: reachable(address), port })
     this.#pulse.start()
+    this.#link = link
     await this.#metaLog.change((meta) => join(meta, { name, link, http }, rules))
     await this.#metaChanged()
     this.#tick()
   }
 
+  /** Two nodes of one name would take the lead from each other for ever: the one that came first leaves. */
+  async #usurped(): Promise<void> {
+    const { name, logger } = this.#options
+    this.#trouble = `another node has joined under the name ${name}: this one takes no more part`
+    logger.error({ name }, this.#trouble)
+    await this.stop(0)
+  }
+
   async #metaChanged(): Promise<void> {
+    if (this.#metaLog.meta.members.get(this.#options.name)?.link !== this.#link) return this.#usurped()
     this.#peers.set(this.#metaLog.meta.members.values())
     const view = this.#view()
     for (const gateway of this.#gateways) gateway.send(view)
@@ -349,7 +361,7 @@ export class ClusterNode {
     return {
       name,
       store: storage.url,
-      storeTrouble: this.#storeTrouble,
+      trouble: this.#trouble,
       members,
       gateways: [...this.#gateways].map((gateway) => gateway.name),
       fragments: this.#replicas.health

@@ -213,7 +213,7 @@ export class FragmentHost {
    * Stops leading in order: takes no more, lets what is in flight be confirmed, `ms` at most. Resolves with the index at which the log
    * ends; another may take the lead then.
    */
-  async handOver(ms: number): Promise<number> {
+  async handOver(ms: number, thenFollow = true): Promise<number> {
     const { clock, fragment, logger } = this.#options
     this.#draining = true
     this.#leader?.drain()
@@ -225,7 +225,7 @@ export class FragmentHost {
     if (this.#leader) {
       logger.info({ fragment, index }, 'hands the fragment over')
       this.#release()
-      void this.follow()
+      if (thenFollow) void this.follow()
     }
     return index
   }

@@ -50,6 +50,8 @@ const NO_EFFECTS = Buffer.alloc(0)
 
 interface HostRequest extends Request {
   readonly link: LinkRequest
+  /** When it came, ms. */
+  readonly since: number
 }
 
 export class Leader {
@@ -66,7 +68,7 @@ export class Leader {
   readonly #unconfirmed = new Set<Parcel>()
   #unconfirmedBytes = 0
   /** Every request that has no answer yet, wherever it waits: for the log, for the RMs, for other fragments. */
-  readonly #open = new Set<LinkRequest>()
+  readonly #open = new Map<LinkRequest, HostRequest | null>()
   #flushing = false
   #proving = false
   #verifying = false
@@ -113,12 +115,13 @@ export class Leader {
     } catch (error) {
       if (!isBadBody(error)) throw error
       const type = link.bytes.readUInt16BE(link.start)
-      this.#open.add(link)
+      this.#open.set(link, null)
       return this.#answer(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
     }
     const { client, proposed, identity, again } = link
-    const request: HostRequest = { client, message, proposed, identity, again, link }
-    this.#open.add(link)
+    const since = this.#options.clock.now()
+    const request: HostRequest = { client, message, proposed, identity, again, link, since }
+    this.#open.set(link, request)
     this.input({ kind: 'request', request })
   }
 
@@ -308,12 +311,16 @@ export class Leader {
     const before = this.#options.clock.now() - ANSWER_TIMEOUT_MS
     for (const parcel of [...this.#unconfirmed, ...this.#outbox.parcels()]) {
       if (parcel.since > before) return
-      for (const { request } of parcel.replies) {
-        const failed = failure(request.message, request.client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm'])
-        this.#answer((request as HostRequest).link, failed)
-      }
+      for (const { request } of parcel.replies) this.#fail(request as HostRequest)
       parcel.replies.length = 0
+      // Who waits for RMs, or for other fragments, waits for the store behind them.
+      for (const request of [...this.#open.values()]) if (request && request.since <= before) this.#fail(request)
     }
+  }
+
+  #fail(request: HostRequest): void {
+    const { message, client, link } = request
+    this.#answer(link, failure(message, client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm']))
   }
 
   #snapshotDue(): boolean {
@@ -370,7 +377,7 @@ export class Leader {
     if (this.#stopped) return
     this.#stopped = true
     this.#stopTimer?.()
-    for (const link of [...this.#open]) this.#refuseRequest(link, 'lost')
+    for (const link of [...this.#open.keys()]) this.#refuseRequest(link, 'lost')
     this.#unconfirmed.clear()
   }
 

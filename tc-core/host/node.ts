@@ -6,6 +6,7 @@ import type { Storage } from '../storage/port.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import type { Downstream, LinkRequest, Upstream } from '../wire/link.ts'
 import type { Log } from '../wire/log.ts'
+import { fragmentsOf } from './birth.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type FragmentHealth, FragmentHost } from './fragment-host.ts'
 import { homesOf } from './homes.ts'
@@ -49,7 +50,17 @@ export class Node implements Upstream {
 
   /** Opens the store; rejects with SEATA_STORE_OPEN_FAILED. */
   static async open(options: NodeOptions & { readonly kv: string }): Promise<Node> {
-    return new Node({ ...options, storage: await openStorage(options.kv) }, true)
+    const { kv, cluster, name, fragments: wanted, logger } = options
+    const storage = await openStorage(kv)
+    try {
+      const fragments = await fragmentsOf(storage, cluster, name, wanted)
+      if (fragments !== wanted)
+        logger.warn({ fragments, wanted }, 'the store was born with another number of fragments')
+      return new Node({ ...options, fragments, storage }, true)
+    } catch (error) {
+      await storage.close()
+      throw error
+    }
   }
 
   constructor(options: NodeOptions & { readonly storage: Storage }, ownsStorage = false) {

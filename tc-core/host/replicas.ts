@@ -232,7 +232,7 @@ export class Replicas {
     replica.moving = true
     replica.returnableSince = 0
     try {
-      const index = await replica.host.handOver(HAND_OVER_MS)
+      const index = await replica.host.handOver(HAND_OVER_MS, !this.#stopping)
       replica.promisedUntil = this.#options.clock.now() + PROMISE_MS
       if (to !== undefined) this.#options.peers.tell({ type: f.HandOver.code, fragment, index, to })
     } finally {

@@ -27,9 +27,9 @@ class FakeUpstream implements Upstream {
   rmServes(): void {}
   rmDrops(): void {}
   clientGone(): void {}
-  openFragments = () => [0]
+  openFragments = (): number[] => [0]
   serves = () => this.serving
-  exists = (fragment: number) => fragment === 0
+  exists = (fragment: number): boolean => fragment === 0
 }
 
 function begun(xid: string): Buffer {
@@ -235,4 +235,25 @@ test('the end: begins are refused, what is in flight is answered, then connectio
   t.is((await c.answer(5)).message!.resultCode, 1)
   await stopped
   await c.closed
+})
+
+test('begins that come together go to one fragment, and over time every fragment gets its share', async (t) => {
+  const { upstream, gateway, client } = await start(t)
+  upstream.openFragments = () => [0, 1, 2, 3]
+  upstream.exists = (fragment) => fragment < 4
+  gateway.fragmentsChanged()
+  const c = await client()
+  const seen = new Map<number, number>()
+  for (let round = 0; round < 60; round++) {
+    upstream.requests.length = 0
+    const answers = []
+    for (let i = 0; i < 200; i++) answers.push(c.request(begin, { id: round * 1000 + i + 1 }))
+    await Promise.all(answers)
+    const fragments = upstream.requests.map(({ fragment }) => fragment)
+    const changes = fragments.filter((fragment, i) => i > 0 && fragment !== fragments[i - 1]).length
+    // 200 begins in one burst: no more than one change in 64, or one in 10 ms.
+    t.true(changes <= 20, `${changes} changes`)
+    for (const fragment of fragments) seen.set(fragment, (seen.get(fragment) ?? 0) + 1)
+  }
+  for (const fragment of [0, 1, 2, 3]) t.true((seen.get(fragment) ?? 0) > 60 * 200 * 0.08, `${[...seen]}`)
 })

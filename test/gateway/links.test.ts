@@ -55,7 +55,7 @@ test('M11: every message goes to the fragment of its XID, a begin to the one tha
     t.is((await c.request({ ...message, xid: xidOf(0) }, { id: 10 + i })).type, message.type + 1)
     t.is((await c.request({ ...message, xid: xidOf(1) }, { id: 20 + i })).type, message.type + 1)
   }
-  for (let i = 0; i < 100; i++) await c.request(begin, { id: 100 + i })
+  for (let i = 0; i < 1500; i++) await c.request(begin, { id: 100 + i })
   for (const [node, fragment] of [
     [n1, 0],
     [n2, 1]

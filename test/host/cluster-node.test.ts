@@ -120,3 +120,12 @@ test('all replicas have the same state at the same index after load and changes 
     t.true(hosts[0]!.index > 10)
   }
 })
+
+test('a second node of the same name takes the place of the first, which says so and takes no more part', async (t) => {
+  const cluster = new TestCluster(t)
+  const first = await cluster.node('n1')
+  await cluster.node('n1')
+  await eventually(() => /another node has joined under the name n1/.test(first.health.trouble ?? ''))
+  await eventually(() => cluster.nodes.get('n1')!.health.fragments.every(({ role }) => role === 'leader'))
+  t.is(first.health.fragments.filter(({ role }) => role === 'leader').length, 0)
+})

@@ -133,7 +133,7 @@ test('a cluster whose store is away for all comes back by itself, and loses noth
   const xids = await Promise.all(Array.from({ length: 20 }, async () => (await c.begin()).xid))
   for (const { store } of stores) store.fail()
   const begun = c.begin()
-  await eventually(() => [...cluster.nodes.values()].every(({ health }) => health.storeTrouble !== null))
+  await eventually(() => [...cluster.nodes.values()].every(({ health }) => health.trouble !== null))
   await eventually(() =>
     cluster.nodes.get('n1')!.health.fragments.some(({ trouble }) => trouble === 'the disk is full')
   )
