@@ -3,7 +3,7 @@ import { cpSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { findTool } from './processes.ts'
-import type { Stage } from './run.ts'
+import type { Stage } from './stage.ts'
 
 const EXAMPLE = resolve(import.meta.dirname, '../../examples/first-transaction')
 const RUN_MS = 300_000
@@ -19,11 +19,7 @@ const EXPECTED = [
   /^rolled back: the payment failed$/
 ]
 
-/** Gives a line a check. */
-export async function runExample(
-  { processes, folder, coordinator }: Stage,
-  tell: (line: string) => void
-): Promise<void> {
+export async function runExample({ processes, folder, tally }: Stage, coordinator: string): Promise<void> {
   const copy = join(folder, 'first-transaction')
   cpSync(EXAMPLE, copy, { recursive: true })
   const said: string[] = []
@@ -39,6 +35,6 @@ export async function runExample(
   await processes.run('example', { command: findTool('mvn'), args, cwd: copy, onLine }, RUN_MS)
   for (const [i, expected] of EXPECTED.entries()) {
     const line = said[i] ?? 'nothing'
-    tell(`${expected.test(line) ? 'ok' : 'FAILED'} example: ${line.trim()}`)
+    tally.check(expected.test(line), `example: ${line.trim()}`)
   }
 }

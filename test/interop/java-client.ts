@@ -16,27 +16,38 @@ function groupOf(version: string): string {
   return major > 2 || (major === 2 && minor >= 1) ? APACHE : BEFORE_APACHE
 }
 
+export interface Round {
+  /** Of its log file. */
+  readonly name: string
+  /** `HOST:PORT` for Seata clients, several with a semicolon; of a client that finds them itself, what it is given. */
+  readonly coordinator: string
+  /** A folder with a `registry.conf` to be taken instead of the default one. */
+  readonly registry?: string
+  /** Scenarios to leave out. */
+  readonly skipped: readonly string[]
+}
+
 export class JavaClient {
+  readonly version: string
   readonly #processes: Processes
-  readonly #version: string
   readonly #folder: string
 
   constructor(processes: Processes, folder: string, version: string) {
     this.#processes = processes
-    this.#version = version
+    this.version = version
     this.#folder = join(folder, `java-${version}`)
   }
 
   async build(): Promise<void> {
-    const group = groupOf(this.#version)
+    const group = groupOf(this.version)
     cpSync(join(SOURCES, 'pom.xml'), join(this.#folder, 'pom.xml'))
     cpSync(join(SOURCES, 'src'), join(this.#folder, 'src'), { recursive: true })
     for (const path of globSync(join(this.#folder, 'src/**/*.java'))) {
       writeFileSync(path, readFileSync(path, 'utf8').replaceAll(APACHE, group))
     }
-    const properties = [`-Dseata.group=${group}`, `-Dseata.version=${this.#version}`, '-Dstyle.color=never']
+    const properties = [`-Dseata.group=${group}`, `-Dseata.version=${this.version}`, '-Dstyle.color=never']
     await this.#processes.run(
-      `build-${this.#version}`,
+      `build-${this.version}`,
       {
         command: findTool('mvn'),
         args: ['--batch-mode', '--quiet', ...properties, 'compile', 'dependency:build-classpath'],
@@ -47,18 +58,15 @@ export class JavaClient {
   }
 
   /** Gives each line that the program prints, and fails when the program does. */
-  async run(
-    coordinator: string,
-    database: Database,
-    skipped: readonly string[],
-    onLine: (line: string) => void
-  ): Promise<void> {
+  async run(database: Database, round: Round, onLine: (line: string) => void): Promise<void> {
+    const { name, coordinator, registry, skipped } = round
     const classes = join(this.#folder, 'target/classes')
     const libraries = readFileSync(join(this.#folder, 'target/classpath.txt'), 'utf8').trim()
-    const schema = `interop_${this.#version.replaceAll(/\W/g, '_')}`
+    const path = [...(registry === undefined ? [] : [registry]), classes, libraries].join(delimiter)
+    const schema = `interop_${this.version.replaceAll(/\W/g, '_')}`
     const url = `jdbc:mysql://127.0.0.1:${database.port}/${schema}?createDatabaseIfNotExist=true&useSSL=false`
     await this.#processes.run(
-      `client-${this.#version}`,
+      `client-${this.version}-${name}`,
       {
         command: findTool('java'),
         args: [
@@ -69,7 +77,7 @@ export class JavaClient {
           '-Dorg.slf4j.simpleLogger.showDateTime=true',
           '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS',
           '-cp',
-          classes + delimiter + libraries,
+          path,
           'interop.Main',
           coordinator,
           url,

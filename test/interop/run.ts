@@ -1,23 +1,26 @@
-// Proof with real Java clients: runs Apache Seata's own client jars, several versions of them, against the coordinator, with a
-// MariaDB of its own for AT. Prints one line for each check, and "N passed, N failed" over everything as the last one.
+// Proof with real Java clients: runs Apache Seata's own client jars, several versions of them, against the coordinator and against a
+// cluster, with a MariaDB of its own for AT. Prints one line for each check, and "N passed, N failed" over everything as the last one.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { ClusterUnderTest } from './cluster.ts'
+import { runAtCluster, runDiscovery } from './cluster-rounds.ts'
 import { startCoordinator } from './coordinator.ts'
 import { runExample } from './example.ts'
 import { JavaClient } from './java-client.ts'
-import { type Database, startMariaDb } from './mariadb.ts'
-import { findTool, InteropError, Processes } from './processes.ts'
+import { startMariaDb } from './mariadb.ts'
+import { findTool, Processes } from './processes.ts'
+import { runClient, type Stage } from './stage.ts'
+import { Tally } from './tally.ts'
 
 const USAGE = `node test/interop/run.ts [options]
   --versions A,B      versions of seata-all; default 1.6.1,2.6.0
-  --server HOST:PORT  a coordinator that already runs; default: the project's own is started
-  --skip A,B          scenarios to leave out: tm, tcc, at, lock, timeout, order
+  --server HOST:PORT  a coordinator that already runs; default: the project's own is started, and then a cluster of it
+  --skip A,B          scenarios to leave out: tm, tcc, at, gateways, lock, timeout, order
   --logs DIR          keep the logs of all programs there`
 
 const TOOLS = ['java', 'javac', 'mvn', 'mariadbd', 'mariadb-install-db']
-const SUMMARY = /^\d+ passed, \d+ failed$/
 
 interface Options {
   readonly versions: readonly string[]
@@ -53,60 +56,31 @@ function readOptions(): Options {
   }
 }
 
-class Tally {
-  passed = 0
-  failed = 0
-
-  line(text: string): void {
-    if (SUMMARY.test(text)) return
-    if (text.startsWith('ok ')) this.passed++
-    else if (text.startsWith('FAILED ')) this.failed++
-    console.log(text)
-  }
-
-  fail(what: string, reason: unknown): void {
-    const text = reason instanceof InteropError ? reason.message : reason instanceof Error ? reason.stack : reason
-    this.line(`FAILED ${what}: ${text}`)
-  }
-}
-
-export interface Stage {
-  readonly processes: Processes
-  readonly folder: string
-  readonly database: Database
-  readonly coordinator: string
-}
-
-async function runVersion(version: string, stage: Stage, skip: readonly string[], tally: Tally): Promise<void> {
-  const client = new JavaClient(stage.processes, stage.folder, version)
-  await client.build()
-  let ended = false
-  const failedBefore = tally.failed
-  try {
-    await client.run(stage.coordinator, stage.database, skip, (line) => {
-      ended ||= SUMMARY.test(line)
-      tally.line(line)
-    })
-  } catch (error) {
-    // A program that came to its end has said what failed; one that broke off has not.
-    if (!ended || tally.failed === failedBefore) throw error
-    console.log('what Seata logged: --logs DIR')
-  }
-}
-
-async function run(processes: Processes, folder: string, options: Options, tally: Tally): Promise<void> {
-  for (const tool of TOOLS) findTool(tool)
-  const [database, coordinator] = await Promise.all([
-    startMariaDb(processes, folder),
-    options.server ?? startCoordinator(processes, folder)
-  ])
-  console.log(`coordinator ${coordinator}`)
-  const stage: Stage = { processes, folder, database, coordinator }
-  console.log('examples/first-transaction')
-  await runExample(stage, (line) => tally.line(line)).catch((error) => tally.fail('example', error))
+async function run(stage: Stage, cluster: ClusterUnderTest, options: Options): Promise<void> {
+  const { processes, folder, tally } = stage
+  const coordinator = options.server ?? (await startCoordinator(processes, folder))
+  console.log(`coordinator ${coordinator}\nexamples/first-transaction`)
+  await runExample(stage, coordinator).catch((error) => tally.fail('example', error))
+  const built: JavaClient[] = []
   for (const version of options.versions) {
     console.log(`seata-all ${version}`)
-    await runVersion(version, stage, options.skip, tally).catch((error) => tally.fail(version, error))
+    const client = new JavaClient(processes, folder, version)
+    const round = { name: 'one', coordinator, skipped: [...options.skip, 'gateways'] }
+    try {
+      await client.build()
+      built.push(client)
+      await runClient(client, stage, round)
+    } catch (error) {
+      tally.fail(version, error)
+    }
+  }
+  if (options.server !== undefined) return
+  await cluster.start()
+  for (const [round, client] of built.entries()) {
+    console.log(`seata-all ${client.version} at a cluster of three nodes and two gateways, ${cluster.grouplist}`)
+    const failed = (error: unknown) => tally.fail(`${client.version} at a cluster`, error)
+    await runAtCluster(client, stage, cluster, options.skip, round).catch(failed)
+    await runDiscovery(client, stage, cluster, options.skip).catch(failed)
   }
 }
 
@@ -116,9 +90,12 @@ async function main(): Promise<never> {
   const logs = resolve(options.logs ?? join(folder, 'logs'))
   mkdirSync(logs, { recursive: true })
   const processes = new Processes(logs)
+  const cluster = new ClusterUnderTest(folder)
   // However the run ends, nothing of it stays.
   process.on('exit', () => {
     processes.killAll()
+    cluster.killAll()
+    if (options.logs !== undefined) cluster.writeLogs(logs)
     rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
   })
   process.on('SIGINT', () => process.exit(130))
@@ -126,7 +103,13 @@ async function main(): Promise<never> {
   process.on('SIGHUP', () => process.exit(129))
 
   const tally = new Tally()
-  await run(processes, folder, options, tally).catch((error) => tally.fail('setup', error))
+  try {
+    for (const tool of TOOLS) findTool(tool)
+    const database = await startMariaDb(processes, folder)
+    await run({ processes, folder, database, tally }, cluster, options)
+  } catch (error) {
+    tally.fail('setup', error)
+  }
   await processes.end()
   console.log(`${tally.passed} passed, ${tally.failed} failed`)
   process.exit(tally.failed === 0 && tally.passed > 0 ? 0 : 1)

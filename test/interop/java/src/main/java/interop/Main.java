@@ -1,5 +1,5 @@
 // The program: runs every scenario with real Seata clients against one coordinator and says what held and what did not.
-// Arguments: HOST:PORT of the coordinator; JDBC URL, user and password of a MariaDB or MySQL for the AT scenarios; names of
+// Arguments: HOST:PORT of the coordinator, or several with ; between; JDBC URL, user and password of a MariaDB or MySQL for the AT scenarios; names of
 // scenarios to leave out.
 package interop;
 
@@ -36,6 +36,7 @@ public final class Main {
         checks.run("tm", new TmScenario());
         checks.run("tcc", new TccScenario(transfers));
         checks.run("at", new AtScenario(database, accounts));
+        checks.run("gateways", new GatewaysScenario(database, accounts));
         checks.run("lock", new LockScenario(database, accounts));
         checks.run("timeout", new TimeoutScenario(database, accounts));
         checks.run("order", new OrderScenario(transfers, database, accounts));

@@ -19,7 +19,9 @@ record Transaction(String xid) {
     }
 
     static Transaction begin(String name, Duration timeout) throws TransactionException {
-        return new Transaction(TransactionManagerHolder.get().begin(null, null, name, (int) timeout.toMillis()));
+        var begun = new Transaction(TransactionManagerHolder.get().begin(null, null, name, (int) timeout.toMillis()));
+        System.out.println("begun " + begun.xid);
+        return begun;
     }
 
     GlobalStatus status() throws TransactionException {
