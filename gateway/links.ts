@@ -114,6 +114,12 @@ export class Links implements Upstream, NodeLinkOwner {
     this.gatewaysChanged()
   }
 
+  /** This gateway stops: clients are not sent to it any more. */
+  withdraw(): void {
+    this.#place = null
+    this.#tellAll({ type: f.GatewayAt.code, transaction: '', control: '' })
+  }
+
   /** Every gateway of the cluster, this one first. */
   get gateways(): readonly Place[] {
     return this.#gateways

@@ -1,5 +1,6 @@
 // The Fastify plugin: a Seata coordinator in the host's app, or with `nodes` a gateway of a cluster. The parts are put together here.
 
+import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
@@ -62,6 +63,8 @@ interface Backend {
   start(): Promise<void>
   /** Clients can reach it now: `host:port` for Seata's protocol and for HTTP. */
   open(transaction: string, control: string): void
+  /** Clients had better go elsewhere. */
+  close(): void
   stop(): Promise<void>
   /** Why something is wrong, in words. */
   troubles(): string[]
@@ -84,6 +87,7 @@ async function oneProcess(config: Config, app: FastifyInstance, metadata: Metada
     httpOf: null,
     start: () => node.start(),
     open: (transaction, control) => metadata.set([{ name: 'local', transaction, control }]),
+    close: () => {},
     stop: () => node.stop(STOP_MS),
     health: () => node.health,
     troubles: () =>
@@ -95,7 +99,8 @@ function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Back
   const links = new Links({
     nodes: config.nodes.split(','),
     cluster: config.cluster,
-    name: config.name || `${hostname()}:${process.pid}`,
+    // In containers all processes may have one pid, and on one network one host name.
+    name: config.name || `${hostname()}:${randomBytes(3).toString('hex')}`,
     logger: app.log,
     now: () => performance.now()
   })
@@ -107,6 +112,7 @@ function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Back
     httpOf: (node) => links.httpOf(node),
     start: async () => links.start(),
     open: (transaction, control) => links.placed(transaction, control),
+    close: () => links.withdraw(),
     stop: async () => links.close(),
     health: () => ({ ok: troubles().length === 0, nodes: links.state, fragments: links.leaders }),
     troubles
@@ -156,6 +162,7 @@ async function seata(app: FastifyInstance, options: SeataOptions): Promise<void>
   })
   app.addHook('onListen', async () => backend.open(gateway.advertised, controlOf(app, gateway.advertised)))
   app.addHook('preClose', async () => {
+    backend.close()
     metadata.close()
     await gateway.stop(STOP_MS)
   })

@@ -12,7 +12,7 @@ export interface Request {
   readonly proposed?: string
   /** The same for every sending of this request and no other's; 0 or none: it cannot be told from others. */
   readonly identity?: bigint
-  /** It was sent before. For the host; here every identity is looked up, for the first sending may also come after the second. */
+  /** It was sent before. Identities are looked up in any case, for the first sending may also come after the second. */
   readonly again?: boolean
 }
 

@@ -75,6 +75,19 @@ export function resume(f: Fragment, session: Session): void {
   startPass(f, session, { kind, retrying: true, waiting: null }, 'now')
 }
 
+/**
+ * A TM's request that was sent before: the pass that it waited for was cut off with its leader. It waits for the one that takes it up.
+ * False: there is nothing to wait for.
+ */
+export function joinPass(f: Fragment, session: Session, request: Request): boolean {
+  const { status, run } = session
+  if (!request.again || (status !== GlobalStatus.Committing && status !== GlobalStatus.Rollbacking)) return false
+  if (!run) startPass(f, session, { kind: DIRECTION[status]!, retrying: true, waiting: request }, 'now')
+  else if (run.waiting) return false
+  else run.waiting = request
+  return true
+}
+
 /** Calls the branch. */
 function call(f: Fragment, session: Session, run: Run, branch: Branch, release: Release): void {
   run.outstanding++
@@ -204,6 +217,7 @@ export function failed(
           ? failure(message, client, 'SEATA_SEND_COMMIT_FAILED', [xid, branchId], retrying)
           : failure(message, client, 'SEATA_SEND_ROLLBACK_FAILED', [xid, branchId], retrying)
     f.reply(run.waiting, answered, 'confirmed')
+    run.waiting = null
   }
   retryLater(f, session)
 }
@@ -233,6 +247,7 @@ export function retryStatus(f: Fragment, session: Session, run: Run, status: num
 }
 
 export function retryLater(f: Fragment, session: Session): void {
+  if (session.run) tell(f, session.run, session.status, 'confirmed')
   session.run = null
   f.timers.set(session, f.now + f.settings.retryPeriod)
 }

@@ -15,7 +15,7 @@ import type { Fragment } from './fragment.ts'
 import { failWaiting } from './homes.ts'
 import { isSaga, reportSaga } from './modes/saga.ts'
 import type { Request } from './outputs.ts'
-import { startPass } from './phase-two.ts'
+import { joinPass, startPass } from './phase-two.ts'
 import { canCommitAsync, type Session } from './session.ts'
 import { free, tellRollbacking } from './unlock.ts'
 
@@ -77,6 +77,7 @@ export function commit(f: Fragment, request: Request, message: MessageOf<typeof 
     return f.reply(request, statusOf(message, client, ended), 'confirmed')
   }
   if (session.status !== GlobalStatus.Begin) {
+    if (joinPass(f, session, request)) return
     const known = session.status === GlobalStatus.AsyncCommitting ? GlobalStatus.Committed : session.status
     return f.reply(request, statusOf(message, client, known), 'confirmed')
   }
@@ -104,6 +105,7 @@ export function rollback(f: Fragment, request: Request, message: MessageOf<typeo
     return f.reply(request, statusOf(message, client, ended), 'confirmed')
   }
   if (session.status !== GlobalStatus.Begin) {
+    if (joinPass(f, session, request)) return
     return f.reply(request, statusOf(message, client, session.status), 'confirmed')
   }
   f.timers.remove(session)

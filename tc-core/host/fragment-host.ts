@@ -59,6 +59,8 @@ export interface FragmentHealth {
 const STALL_MS = 1000
 const RESTART_MS = 1000
 const DRAIN_POLL_MS = 2
+/** How long a hand-over waits for RMs to answer, ms: who answers later is asked again by the next leader. */
+const DRAIN_CALLS_MS = 50
 /** Bytes of records that came over a link and wait for a reading to end; what comes on top is read later. */
 const MAX_EARLY_BYTES = 16 * 1024 * 1024
 /** What a record that waits takes besides its bytes. */
@@ -219,7 +221,9 @@ export class FragmentHost {
     this.#leader?.drain()
     this.#servingChanged()
     const until = clock.now() + ms
-    while (this.#leader && !this.#leader.idle && clock.now() < until) await clock.sleep(DRAIN_POLL_MS)
+    const callsUntil = clock.now() + Math.min(ms, DRAIN_CALLS_MS)
+    const drained = ({ idle, calling }: Leader) => idle && (calling === 0 || clock.now() >= callsUntil)
+    while (this.#leader && !drained(this.#leader) && clock.now() < until) await clock.sleep(DRAIN_POLL_MS)
     const { index } = this
     this.#draining = false
     if (this.#leader) {

@@ -51,7 +51,8 @@ export class GatewayEnd {
         return this.#owner.resources(resourceIds)
       }
       case f.GatewayAt.code:
-        this.place = { name: this.name, transaction: frame.transaction, control: frame.control }
+        this.place =
+          frame.transaction === '' ? null : { name: this.name, transaction: frame.transaction, control: frame.control }
         return this.#owner.placed()
       case f.RmDrops.code:
         return directory.drops(this, frame.clientId, split(frame.resourceIds))

@@ -128,8 +128,8 @@ export class Leader {
   /** What leaves in a step may bring the next input at once: it waits until the step is over. */
   input(input: Input): void {
     if (this.#stopped) return this.#refuse(input)
-    // The next leader drives on what is dropped here: nothing of it is in the log.
-    if (this.#draining) return input.kind === 'request' ? this.#refuse(input) : undefined
+    // The next leader drives on what is dropped here: nothing of it is in the log. What RMs answer is taken in, or they would be asked again.
+    if (this.#draining && input.kind !== 'answered' && input.kind !== 'failed') return this.#refuse(input)
     this.#inputs.push(input)
     if (this.#inputs.length > 1) return
     for (let n = 0; n < this.#inputs.length; n++) {
@@ -168,6 +168,7 @@ export class Leader {
 
   /** Part of Outbox.take: leaves without waiting. */
   call(call: BranchCall): void {
+    if (this.#draining) return
     const downstream = this.#options.downstream()
     const { id } = call
     if (!downstream) return this.#options.clock.defer(() => this.#called(id, 'not-connected'))
@@ -381,7 +382,12 @@ export class Leader {
     this.#unconfirmed.clear()
   }
 
-  /** Takes nothing more, so that soon nothing waits for the log. */
+  /** Calls that RMs have not answered. */
+  get calling(): number {
+    return this.#fragment.calls.size
+  }
+
+  /** Takes nothing more and calls nobody, so that soon nothing waits for the log. */
   drain(): void {
     this.#draining = true
   }

@@ -88,7 +88,7 @@ export const HandOver = table(18, 'handOver', { fragment: u16, index: u53, to: s
 /** How far a replica has read, to the leader: so that it hands over only to who has caught up. */
 export const Follows = table(19, 'follows', { list: leadList() })
 
-/** Where clients reach a gateway, `host:port` each: from the gateway to the nodes. */
+/** Where clients reach a gateway, `host:port` each: from the gateway to the nodes. Empty: it stops. */
 export const GatewayAt = table(20, 'gatewayAt', { transaction: str16, control: str16 })
 /** Every gateway that has a link to this node. JSON: see Place in link.ts. */
 export const Gateways = table(21, 'gateways', { json: str32 })

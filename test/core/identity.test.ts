@@ -153,3 +153,38 @@ test('the requests that wait for phase two can be told when the leader is depose
   h.answer(BranchStatus.PhaseTwo_Committed)
   t.deepEqual([...h.fragment.unanswered()], [])
 })
+
+for (const [type, rows, decided, done] of [
+  [7, 'commit', BranchStatus.PhaseTwo_Committed, GlobalStatus.Committed],
+  [9, 'rollback', BranchStatus.PhaseTwo_Rollbacked, GlobalStatus.Rollbacked]
+] as const) {
+  test(`a ${rows} whose pass was cut off with its leader waits for the next pass when it comes again`, (t) => {
+    const h = new Harness()
+    const xid = h.begin()
+    h.tcc(xid)
+    h.tcc(xid)
+    t.is(h.request({ type, xid, extraData: '' }), undefined)
+    h.answer(decided)
+    h.restart()
+    t.falsy(send(h, 9n, { type, xid, extraData: '' }))
+    t.is(h.calls.length, 1)
+    const [answer] = h.answer(decided)
+    t.is(answer!.globalStatus, done)
+    t.true(h.atRest && h.agrees)
+  })
+
+  test(`a ${rows} that waits for a pass that fails hears how it stands`, (t) => {
+    const h = new Harness()
+    const xid = h.begin()
+    h.tcc(xid)
+    h.request({ type, xid, extraData: '' })
+    h.restart()
+    t.falsy(send(h, 9n, { type, xid, extraData: '' }))
+    const [answer] = h.fail('no-answer')
+    t.is(answer!.resultCode, 1)
+    t.is(answer!.globalStatus, type === 7 ? GlobalStatus.Committing : GlobalStatus.Rollbacking)
+    t.falsy(send(h, 9n, { type, xid, extraData: '' }), 'and may wait again')
+    h.answer(decided)
+    t.true(h.atRest && h.agrees)
+  })
+}

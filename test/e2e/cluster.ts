@@ -1,6 +1,7 @@
 // A cluster of real processes on one machine: nodes over one store, gateways in front of them.
 
 import { eventually } from '../host/harness.ts'
+import { freePort } from './ports.ts'
 import { ServerProcess as Process, type ServerProcess, temporaryDirectory } from './servers.ts'
 
 type Context = { teardown(then: () => unknown): void }
@@ -52,7 +53,8 @@ export class Cluster {
   }
 
   /** Starts a node; with a `link` at the place of one that was there before. */
-  async node(name: string, link = '127.0.0.1:0'): Promise<NodeProcess> {
+  async node(name: string, link?: string): Promise<NodeProcess> {
+    link ??= `127.0.0.1:${await freePort()}`
     const args = ['node', '--name', name, '--kv', this.#kv, '--link', link, '--http-port', '0', '--log-level', 'info']
     const node = new NodeProcess(name, new Process(this.#t, [...args, ...this.#args]))
     this.nodes.set(name, node)

@@ -4,6 +4,7 @@ import test from 'ava'
 import { eventually } from '../host/harness.ts'
 import { Judge } from './judge.ts'
 import { Load } from './load.ts'
+import { freePort } from './ports.ts'
 import { ServerProcess, temporaryDirectory } from './servers.ts'
 
 const KILLS = 10
@@ -25,7 +26,7 @@ test('ten kills under load, judged from outside', async (t) => {
   const kv = `sqlite:${temporaryDirectory(t)}`
   // Small snapshots: kills also hit while they are written and while the log is trimmed.
   const options = ['--kv', kv, '--http-port', '0', '--snapshot-records', '100', '--log-level', 'warn']
-  let server = new ServerProcess(t, ['start', '--port', '0', ...options])
+  let server = new ServerProcess(t, ['start', '--port', String(await freePort()), ...options])
   let { port, httpPort } = await server.ready()
   const judge = new Judge()
   const load = new Load(port, judge, 42)

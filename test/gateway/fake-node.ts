@@ -1,6 +1,6 @@
 // Nodes as a gateway sees them, by hand: they say what the test tells them to, and show every frame that comes. And a gateway to them.
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { Gateway } from '../../gateway/gateway.ts'
 import { Links } from '../../gateway/links.ts'
 import { Reader, Writer } from '../../tc-core/wire/bytes.ts'
@@ -10,6 +10,7 @@ import * as f from '../../tc-core/wire/link-frames.ts'
 import type { MessageOf } from '../../tc-core/wire/message.ts'
 import { readBody, writeBody } from '../../tc-core/wire/messages/index.ts'
 import { RawClient } from '../client/raw.ts'
+import { freePort } from '../e2e/ports.ts'
 import { type Logged, type Message, recordingLog } from '../host/harness.ts'
 
 const DIALECT = { version: 1, shortMsg: false } as const
@@ -57,9 +58,9 @@ export class FakeNode {
         ...{ name: this.name, ...this.hello }
       })
     })
+    this.#port ||= await freePort()
     this.#server.listen(this.#port, '127.0.0.1')
     await once(this.#server, 'listening')
-    this.#port = (this.#server.address() as AddressInfo).port
   }
 
   #frame(link: LinkConnection, frame: f.LinkFrame): void {

@@ -1,7 +1,7 @@
 // The programs that an interop run needs: found on this machine, started with their output in log files, ended with the run.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, appendFileSync, closeSync, constants, openSync, readFileSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -140,18 +140,7 @@ export async function awaitReady<T>(
   }
 }
 
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() =>
-        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))
-      )
-    })
-  })
-}
+export { freePort } from '../e2e/ports.ts'
 
 export function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
