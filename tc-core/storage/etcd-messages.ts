@@ -22,11 +22,11 @@ const KEY = message(1)
 const Put = { value: message(2) }
 const Compare = { target: number(2), key: message(3), createRevision: number(5) }
 const Txn = { compare: message(1), success: message(2) }
-const Op = { range: message(1), put: message(2), deleteRange: message(3) }
+const Op = { range: message(1), put: message(2), deleteRange: message(3), txn: message(4) }
 const Login = { name: message(1), password: message(2) }
 
 const TxnAnswer = { succeeded: number(2), responses: message(3) }
-const OpAnswer = { range: message(1) }
+const OpAnswer = { range: message(1), txn: message(4) }
 const RangeAnswer = { kvs: message(2) }
 const KeyValue = { value: message(5) }
 const StatusAnswer = { leader: number(4) }
@@ -52,6 +52,13 @@ export function putIfAbsentRequest(key: string, value: Uint8Array): Buffer {
   w.ldelim()
   w.uint32(Txn.success).fork().uint32(Op.put).fork()
   return bytesOf(putFields(w, key, value).ldelim().ldelim())
+}
+
+/** A transaction without a condition of its own around transactions: each inner one holds or not by itself. */
+export function groupRequest(transactions: readonly Buffer[]): Buffer {
+  const w = Writer.create()
+  for (const inner of transactions) w.uint32(Txn.success).fork().uint32(Op.txn).bytes(inner).ldelim()
+  return bytesOf(w)
 }
 
 /** Nothing but reads: the member takes it for one linearizable read. */
@@ -86,9 +93,18 @@ function bytesOf(w: protobuf.Writer): Buffer {
 }
 
 /** Whether the compare of a transaction held. */
-export function succeeded(answer: Buffer): boolean {
+export function succeeded(answer: Uint8Array): boolean {
   let held = false
   eachField(answer, TxnAnswer.succeeded, (r) => (held = r.bool()))
+  return held
+}
+
+/** The same for each inner transaction of `groupRequest`, in its order. */
+export function groupSucceeded(answer: Buffer): boolean[] {
+  const held: boolean[] = []
+  eachField(answer, TxnAnswer.responses, (r) =>
+    eachField(r.bytes(), OpAnswer.txn, (op) => void held.push(succeeded(op.bytes())))
+  )
   return held
 }
 

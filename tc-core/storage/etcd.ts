@@ -2,6 +2,7 @@
 import { SeataError } from '../wire/errors.ts'
 import { readEtcdUrl } from './etcd-address.ts'
 import { EtcdCluster, storageError } from './etcd-cluster.ts'
+import { EtcdGroups } from './etcd-group.ts'
 import * as messages from './etcd-messages.ts'
 import { RPC } from './etcd-messages.ts'
 import { LaneQueue } from './lane-queue.ts'
@@ -37,6 +38,7 @@ class EtcdStorage implements Storage {
   readonly url: string
   readonly linearizableReads = true
   readonly #cluster: EtcdCluster
+  readonly #groups: EtcdGroups
   #calls = 0
   #closing: Promise<void> | null = null
   #onIdle = () => {}
@@ -44,6 +46,7 @@ class EtcdStorage implements Storage {
   constructor(url: string, cluster: EtcdCluster) {
     this.url = url
     this.#cluster = cluster
+    this.#groups = new EtcdGroups(cluster, MAX_REQUEST_BYTES)
   }
 
   /** Tries until `end`, as long as nobody answers; what a member answers is final. */
@@ -84,6 +87,11 @@ class EtcdStorage implements Storage {
     }
   }
 
+  setIfAbsent(queue: LaneQueue, key: string, value: Uint8Array): Promise<boolean> {
+    const request = fitting(messages.putIfAbsentRequest(key, value), value)
+    return this.run(queue, 'write', (_, end) => this.#groups.write(key, request, end))
+  }
+
   /** Waits for the calls on the way: they end by themselves. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -105,12 +113,12 @@ class EtcdLane implements Lane {
   }
 
   async setIfAbsent(key: string, value: Uint8Array): Promise<boolean> {
-    const request = fitting(messages.putIfAbsentRequest(key, value), value)
-    return messages.succeeded(await this.#write(RPC.txn, request))
+    return this.#storage.setIfAbsent(this.#queue, key, value)
   }
 
   async set(key: string, value: Uint8Array): Promise<void> {
-    await this.#write(RPC.put, fitting(messages.putRequest(key, value), value))
+    const request = fitting(messages.putRequest(key, value), value)
+    await this.#storage.run(this.#queue, 'write', (cluster, end) => cluster.call(RPC.put, request, false, end))
   }
 
   async delete(keys: readonly string[]): Promise<void> {
@@ -137,10 +145,6 @@ class EtcdLane implements Lane {
       if (values.length !== keys.length) throw new StorageError(`etcd gave ${values.length} of ${keys.length} values`)
       return values
     })
-  }
-
-  #write(method: messages.Method, request: Buffer): Promise<Buffer> {
-    return this.#storage.run(this.#queue, 'write', (cluster, end) => cluster.call(method, request, false, end))
   }
 }
 

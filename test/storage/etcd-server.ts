@@ -47,6 +47,14 @@ const wrapped = (field: number, bytes: Uint8Array) =>
     .bytes(bytes)
     .finish()
 const NOTHING = Buffer.alloc(0)
+const OP_TXN = 4
+
+/** The keys of an operation; those of an inner transaction are the keys of its operations. */
+function keysIn(op: Fields): string[] {
+  const [kind, [body]] = [...op][0]! as [number, [Buffer]]
+  const fields = fieldsOf(body)
+  return kind === OP_TXN ? bytesIn(fields, 2).map(fieldsOf).flatMap(keysIn) : [textIn(fields, 1)]
+}
 
 export class StandIn {
   readonly #data: StandInData
@@ -94,10 +102,7 @@ export class StandIn {
   async #answer(method: Call['method'], grpc: Unary, answer: Answer) {
     const fields = fieldsOf(grpc.request)
     const operations = method === 'Txn' ? bytesIn(fields, 2).map(fieldsOf) : []
-    const keys =
-      method === 'Txn'
-        ? operations.flatMap((op) => [...op.values()].flat().map((o) => textIn(fieldsOf(o as Buffer), 1)))
-        : [textIn(fields, 1)]
+    const keys = method === 'Txn' ? operations.flatMap(keysIn) : [textIn(fields, 1)]
     const call = { server: this, method, keys, token: grpc.metadata.get('token')[0]?.toString() }
     if (method !== 'Status') this.#data.calls.push(call)
     const fate = await this.#data.fate(call)
@@ -114,7 +119,11 @@ export class StandIn {
     if (method === 'Authenticate') return wrapped(2, Buffer.from(`${textIn(fields, 1)}/${textIn(fields, 2)}`))
     if (method === 'Range') return this.#range(fields)
     if (method === 'Put') return this.#put(fields)
-    // The only compare that is ever sent: the key is not there.
+    return this.#transaction(fields, operations)
+  }
+
+  /** The only compare that is ever sent: the key is not there. */
+  #transaction(fields: Fields, operations: readonly Fields[]): Uint8Array {
     const held = bytesIn(fields, 1).every((compare) => !this.#data.values.has(textIn(fieldsOf(compare), 3)))
     const answers = held ? operations.map((op) => wrapped(3, this.#operation(op))) : []
     return Buffer.concat([Writer.create().uint32(16).bool(held).finish(), ...answers])
@@ -125,6 +134,7 @@ export class StandIn {
     const fields = fieldsOf(body)
     if (kind === 1) return wrapped(1, this.#range(fields))
     if (kind === 2) return wrapped(2, this.#put(fields))
+    if (kind === OP_TXN) return wrapped(OP_TXN, this.#transaction(fields, bytesIn(fields, 2).map(fieldsOf)))
     this.#data.values.delete(textIn(fields, 1))
     return wrapped(3, NOTHING)
   }

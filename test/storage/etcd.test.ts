@@ -199,6 +199,82 @@ test.serial('a value that no etcd takes is refused at once, with the limit in wo
   t.true(await lane.setIfAbsent('k', Buffer.alloc(1572864 - 1024)))
 })
 
+/** A write that is held on the way, and behind it one write on each of so many lanes. */
+async function heldUp(t: ExecutionContext, lanes: number, value = bytes('v')) {
+  const { data, url } = await cluster(t, 1)
+  const storage = await open(t, url)
+  const gate = holding(data, ({ keys }) => keys[0] === 'first')
+  const first = storage.lane('first').setIfAbsent('first', value)
+  await reached(data, 1)
+  const writes = Array.from({ length: lanes }, (_, i) => storage.lane(`${i}`).setIfAbsent(`k${i}`, value))
+  return { data, storage, gate, first, writes }
+}
+
+test.serial('what lanes write at the same time goes as one transaction, each with an outcome of its own', async (t) => {
+  const { data, gate, first, writes } = await heldUp(t, 8)
+  data.values.set('k3', bytes('of another'))
+  t.is(data.calls.length, 1)
+  gate.end()
+  t.true(await first)
+  t.deepEqual(
+    await Promise.all(writes),
+    writes.map((_, i) => i !== 3)
+  )
+  t.is(data.calls.length, 2)
+  t.deepEqual(data.values.get('k3'), bytes('of another'))
+  t.deepEqual(data.values.get('k7'), bytes('v'))
+})
+
+test.serial('one key that two lanes write goes in two transactions, and only the first has it', async (t) => {
+  const { data, storage, gate, writes } = await heldUp(t, 2)
+  const second = storage.lane('x').setIfAbsent('k0', bytes('late'))
+  gate.end()
+  t.deepEqual(await Promise.all([...writes, second]), [true, true, false])
+  t.deepEqual(
+    data.calls.map(({ keys }) => keys.length),
+    [1, 2, 1]
+  )
+})
+
+test.serial('a group holds no more writes and bytes than etcd takes', async (t) => {
+  const many = await heldUp(t, 100)
+  many.gate.end()
+  t.true((await Promise.all(many.writes)).every((held) => held))
+  t.deepEqual(
+    many.data.calls.map(({ keys }) => keys.length),
+    [1, 64, 36]
+  )
+  const large = await heldUp(t, 4, Buffer.alloc(700_000, 1))
+  large.gate.end()
+  t.true((await Promise.all(large.writes)).every((held) => held))
+  t.deepEqual(
+    large.data.calls.map(({ keys }) => keys.length),
+    [1, 2, 2]
+  )
+})
+
+test.serial('a group whose answer is lost fails for all of it, and is not sent again', async (t) => {
+  const { data, gate, first, writes } = await heldUp(t, 3)
+  const { fate } = data
+  data.fate = (call) => (call.keys[0] === 'k0' ? 'lost' : fate(call))
+  gate.letGo()
+  t.true(await first)
+  for (const write of writes) await t.throwsAsync(write, { ...failure, message: /the answer is lost/ })
+  t.is(data.calls.length, 2)
+})
+
+test.serial('a group that etcd refuses goes again write by write: only who is to blame fails', async (t) => {
+  const { data, gate, first, writes } = await heldUp(t, 3)
+  const { fate } = data
+  const refused = { code: status.INVALID_ARGUMENT, text: 'etcdserver: request is too large' }
+  data.fate = (call) => (call.keys.includes('k1') ? refused : fate(call))
+  gate.letGo()
+  t.true(await first)
+  t.true(await writes[0])
+  await t.throwsAsync(writes[1], { ...failure, message: /--max-request-bytes/ })
+  t.true(await writes[2])
+})
+
 test.serial('calls that wait are bounded: one above the limit is refused, the others are done', async (t) => {
   const { data, url } = await cluster(t, 1)
   const storage = await open(t, url)
