@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { WORKLOADS } from './callers.ts'
+import { ourCluster, STORE_NAMES } from './cluster-side.ts'
 import { NoPeer, type PeerOptions } from './java-server/peer.ts'
 import { describeMachine } from './proc.ts'
 import { type Summary, summarize, table } from './report.ts'
@@ -19,13 +20,15 @@ const USAGE = `npm run bench -- [options]
   --callers N            default: each workload's own
   --connections N        TM connections, and as many RM connections; default 4
   --no-merge             RM requests one by one, not in MergedWarps
-  --ours HOST:PORT[:PID] measure a server that runs already
+  --ours HOST:PORT[:PID[+PID…]] measure a server that runs already
   --ours-http-port PORT  its HTTP port
+  --cluster STORE        ours is a cluster of three nodes and a gateway over a store of its own: etcd or redis
   --kv URL               storage of ours; default its own, in a folder of its own
   --no-peer              ours only
   --only-peer            the peer only
   --stub                 the do-nothing stub too: the floor
   --only-stub            the stub only
+  --peer-mode MODE       file (default), raft (three servers) or redis (with a redis-server of its own)
   --peer-log LEVEL       WARN (default) or INFO
   --peer-heap SIZE       default 2048m
   --peer-flush WHEN      async (default, as shipped) or sync
@@ -46,11 +49,13 @@ const { values } = parseArgs({
     merge: { type: 'boolean', default: true },
     ours: { type: 'string' },
     'ours-http-port': { type: 'string' },
+    cluster: { type: 'string' },
     kv: { type: 'string' },
     peer: { type: 'boolean', default: true },
     'only-peer': { type: 'boolean', default: false },
     stub: { type: 'boolean', default: false },
     'only-stub': { type: 'boolean', default: false },
+    'peer-mode': { type: 'string', default: 'file' },
     'peer-log': { type: 'string', default: 'WARN' },
     'peer-heap': { type: 'string', default: '2048m' },
     'peer-flush': { type: 'string', default: 'async' },
@@ -62,6 +67,7 @@ const { values } = parseArgs({
 })
 
 const LOG_LEVELS = ['WARN', 'INFO'] as const
+const MODES = ['file', 'raft', 'redis'] as const
 const FLUSHES = ['async', 'sync'] as const
 const number = (text: string | undefined) => (text === undefined ? null : Number(text))
 const words = (text: string) => text.split(' ').filter((word) => word !== '')
@@ -70,7 +76,9 @@ const rounds = Number(values.rounds)
 const workloads = values.only.split(',')
 const logLevel = LOG_LEVELS.find((level) => level === values['peer-log'])
 const flush = FLUSHES.find((when) => when === values['peer-flush'])
-if (values.help || !logLevel || !flush || workloads.some((name) => !WORKLOADS[name])) {
+const mode = MODES.find((one) => one === values['peer-mode'])
+const knownStore = values.cluster === undefined || STORE_NAMES.includes(values.cluster)
+if (values.help || !logLevel || !flush || !mode || !knownStore || workloads.some((name) => !WORKLOADS[name])) {
   console.log(USAGE)
   process.exit(values.help ? 0 : 2)
 }
@@ -80,8 +88,12 @@ function chosenSides(options: Omit<PeerOptions, 'dir'>): Side[] {
   const theStub = values.stub || values['only-stub'] ? [stub()] : []
   if (values['only-stub']) return theStub
   if (values['only-peer']) return [thePeer, ...theStub]
-  const mine = values.ours === undefined ? ours(dir, values.kv) : running(values.ours, number(values['ours-http-port']))
-  return [mine, ...(values.peer ? [thePeer] : []), ...theStub]
+  return [mine(), ...(values.peer ? [thePeer] : []), ...theStub]
+}
+
+function mine(): Side {
+  if (values.cluster !== undefined) return ourCluster(values.cluster, 3)
+  return values.ours === undefined ? ours(dir, values.kv) : running(values.ours, number(values['ours-http-port']))
 }
 
 function jvmOptions(): string[] {
@@ -136,7 +148,7 @@ async function runWorkload(workload: string): Promise<Round[]> {
 }
 
 mkdirSync(dir, { recursive: true })
-const sides = chosenSides({ logLevel, flush, heap: values['peer-heap'], jvm: jvmOptions() })
+const sides = chosenSides({ mode, logLevel, flush, heap: values['peer-heap'], jvm: jvmOptions() })
 const date = new Date().toISOString()
 const machine = describeMachine(dir)
 console.log(`${date.slice(0, 16)}Z, commit ${machine.commit}, node ${machine.node}, Linux ${machine.kernel}`)

@@ -30,7 +30,7 @@ function statFields(pid: number | string): string[] | null {
 }
 
 /** Null when there is no such process. */
-export function sampleProcess(pid: number): ProcessSample | null {
+function sampleProcess(pid: number): ProcessSample | null {
   const fields = statFields(pid)
   if (fields === null) return null
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
@@ -41,6 +41,14 @@ export function sampleProcess(pid: number): ProcessSample | null {
     peakMb: mb('VmHWM'),
     anonMb: mb('RssAnon')
   }
+}
+
+/** The sum over all of them; null when there are none, or one is gone. */
+export function sampleProcesses(pids: readonly number[]): ProcessSample | null {
+  const samples = pids.map(sampleProcess).filter((sample) => sample !== null)
+  if (samples.length < Math.max(1, pids.length)) return null
+  const sum = (figure: keyof ProcessSample) => samples.reduce((total, sample) => total + sample[figure], 0)
+  return { cpuSeconds: sum('cpuSeconds'), rssMb: sum('rssMb'), peakMb: sum('peakMb'), anonMb: sum('anonMb') }
 }
 
 /**

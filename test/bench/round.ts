@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { LoadResult } from './load.ts'
-import { machineBusySeconds, type ProcessSample, sampleProcess } from './proc.ts'
+import { machineBusySeconds, type ProcessSample, sampleProcesses } from './proc.ts'
 import type { Server } from './servers.ts'
 
 export interface RoundOptions {
@@ -24,9 +24,9 @@ interface Counters {
 
 export interface Round extends LoadResult {
   readonly server: string
-  /** Over the window; null when the server's pid is not known. */
+  /** Over the window; null when the server's processes are not known. */
   readonly serverCpuSeconds: number | null
-  /** CPU seconds in the window of neither the server nor the load program, stolen time included: noise. */
+  /** CPU seconds in the window of neither the servers nor the load program, stolen time included: noise. */
   readonly elsewhereCpuSeconds: number | null
   /** At the end of the window. */
   readonly memory: ProcessSample | null
@@ -44,29 +44,39 @@ interface Sample {
 const NO_COUNTERS: Counters = { appends: null, fsyncs: null, requests: null }
 
 async function readCounters(server: Server): Promise<Counters> {
-  if (server.httpPort === null) return NO_COUNTERS
+  const all = await Promise.all(server.healthPorts.map((port) => readHealth(server.host, port)))
+  return {
+    appends: total(all.map(({ appends }) => appends)),
+    fsyncs: total(all.map(({ fsyncs }) => fsyncs)),
+    requests: total(all.map(({ requests }) => requests))
+  }
+}
+
+async function readHealth(host: string, port: number): Promise<Counters> {
   try {
-    const answer = await fetch(`http://${server.host}:${server.httpPort}/health/detail`)
+    const answer = await fetch(`http://${host}:${port}/health/detail`)
     const { fragments, fsyncs } = (await answer.json()) as {
       fragments: Readonly<Record<string, unknown>>[]
       fsyncs: number | null
     }
-    const sum = (name: string) =>
-      fragments.reduce<number | null>((total, fragment) => {
-        const value = fragment[name]
-        return typeof value === 'number' ? (total ?? 0) + value : total
-      }, null)
+    const sum = (name: string) => total(fragments.map((fragment) => fragment[name]))
     return { appends: sum('appends'), fsyncs, requests: sum('requests') }
   } catch {
     return NO_COUNTERS
   }
 }
 
+/** Of those that are numbers; null when none is. */
+function total(values: readonly unknown[]): number | null {
+  const numbers = values.filter((value) => typeof value === 'number')
+  return numbers.length === 0 ? null : numbers.reduce((sum, value) => sum + value, 0)
+}
+
 async function sample(server: Server): Promise<Sample> {
   const machine = machineBusySeconds()
   return {
     machine,
-    process: server.pid === null ? null : sampleProcess(server.pid),
+    process: sampleProcesses(server.pids),
     counters: await readCounters(server)
   }
 }

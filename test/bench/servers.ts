@@ -3,16 +3,17 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { RedisServer } from '../kv/redis-server.ts'
 import { javaVersion, type PeerOptions, startPeer, tuning } from './java-server/peer.ts'
 
 export interface Server {
   readonly name: string
   readonly host: string
   readonly port: number
-  /** Where `GET /health/detail` is answered. */
-  readonly httpPort: number | null
-  /** Null when it was given to us without: no CPU, no memory. */
-  readonly pid: number | null
+  /** Where `GET /health/detail` tells of storage: of every process that has some. */
+  readonly healthPorts: readonly number[]
+  /** All processes that serve, stores of their own included; none when they are not known: no CPU, no memory. */
+  readonly pids: readonly number[]
   stop(): Promise<void>
 }
 
@@ -24,7 +25,7 @@ export interface Side {
 }
 
 /** The line by which a server of ours tells its ports. */
-const PORTS = /(?:Seata on \S+:|rpc=)(?<rpc>\d+)(?:, HTTP on \S+:(?<http>\d+))?/
+const PORTS = /(?:(?:Seata|links) on \S+:|rpc=)(?<rpc>\d+)(?:, HTTP on \S+:(?<http>\d+))?/
 const START_MS = 30_000
 const STOP_MS = 10_000
 const ROOT = join(import.meta.dirname, '../..')
@@ -39,7 +40,7 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
-function makeDir(root: string, name: string): string {
+export function makeDir(root: string, name: string): string {
   const dir = mkdtempSync(join(root, `${name}-`))
   dirs.add(dir)
   return dir
@@ -60,7 +61,7 @@ async function stop(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL', dir: str
 }
 
 /** Starts a Node program of ours and waits for the line with its ports. */
-async function startNode(name: string, args: readonly string[], dir: string | null): Promise<Server> {
+export async function startNode(name: string, args: readonly string[], dir: string | null): Promise<Server> {
   const env = { ...process.env, NODE_ENV: 'production' }
   const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
   children.add(child)
@@ -93,8 +94,8 @@ async function startNode(name: string, args: readonly string[], dir: string | nu
     name,
     host: '127.0.0.1',
     port: Number(rpc),
-    httpPort: http === undefined ? null : Number(http),
-    pid: child.pid ?? null,
+    healthPorts: http === undefined ? [] : [Number(http)],
+    pids: [child.pid!],
     stop: () => stop(child, 'SIGTERM', dir)
   }
 }
@@ -112,15 +113,15 @@ export function ours(root: string, kv: string | undefined): Side {
   }
 }
 
-/** A server of ours that runs already: `host:port[:pid]`. */
+/** A server of ours that runs already: `host:port[:pid[+pid…]]`. */
 export function running(address: string, httpPort: number | null): Side {
   const [host, port, pid] = address.split(':')
   const server: Server = {
     name: 'ours',
     host: host!,
     port: Number(port),
-    httpPort,
-    pid: pid === undefined ? null : Number(pid),
+    healthPorts: httpPort === null ? [] : [httpPort],
+    pids: pid === undefined ? [] : pid.split('+').map(Number),
     stop: () => Promise.resolve()
   }
   return { name: 'ours', what: 'fastify-seata, was running before the bench', start: () => Promise.resolve(server) }
@@ -135,22 +136,35 @@ export function stub(): Side {
 }
 
 export function peer(root: string, options: Omit<PeerOptions, 'dir'>): Side {
-  const { logLevel, heap, flush, jvm } = options
-  const settings = ['file mode', `${flush} flush`, `log level ${logLevel}`, `heap ${heap}`, ...tuning(logLevel), ...jvm]
+  const { logLevel, heap, flush, jvm, mode } = options
+  const store = mode === 'file' ? `file mode, ${flush} flush` : MODES[mode]
+  const settings = [store, `log level ${logLevel}`, `heap ${heap}`, ...tuning(logLevel), ...jvm]
   return {
     name: 'peer',
     what: `Apache Seata 2.0.0, ${settings.join(', ')}; ${javaVersion() ?? 'no Java'}`,
     async start() {
       const dir = makeDir(root, 'peer')
-      const { host, port, process: child } = await startPeer({ ...options, dir }, (started) => children.add(started))
+      const redis = mode === 'redis' ? await RedisServer.start() : null
+      const started: ChildProcess[] = []
+      const onSpawn = (child: ChildProcess) => {
+        children.add(child)
+        started.push(child)
+      }
+      const { host, port } = await startPeer({ ...options, dir }, onSpawn, redis?.port)
+      const pids = started.map(({ pid }) => pid!)
       return {
         name: 'peer',
         host,
         port,
-        httpPort: null,
-        pid: child.pid ?? null,
-        stop: () => stop(child, 'SIGKILL', dir)
+        healthPorts: [],
+        pids: redis ? [...pids, redis.pid!] : pids,
+        async stop() {
+          for (const child of started) await stop(child, 'SIGKILL', dir)
+          await redis?.end()
+        }
       }
     }
   }
 }
+
+const MODES = { raft: 'raft mode, three servers', redis: 'redis mode, one redis-server with appendfsync always' }

@@ -71,6 +71,11 @@ export class EtcdServers {
     return `etcd://${this.hosts}`
   }
 
+  /** Of the members that run. */
+  get pids(): number[] {
+    return this.#members.flatMap(({ child }) => child?.pid ?? [])
+  }
+
   #launch(member: Member): void {
     const cluster = this.#members.map(({ name, peerUrl }) => `${name}=${peerUrl}`).join(',')
     const log = openSync(join(this.#folder, `${member.name}.log`), 'a')

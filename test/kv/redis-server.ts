@@ -39,6 +39,10 @@ export class RedisServer {
     this.#process = child
   }
 
+  get pid(): number | undefined {
+    return this.#process?.pid
+  }
+
   get running(): boolean {
     return this.#process?.exitCode === null && this.#process.signalCode === null
   }
