@@ -10,7 +10,12 @@ import { NodeLink, type NodeLinkOwner } from './node-link.ts'
 export interface ClusterView {
   readonly version: number
   readonly fragments: number
-  readonly members: readonly { readonly name: string; readonly link: string; readonly http: string }[]
+  readonly members: readonly {
+    readonly name: string
+    readonly link: string
+    readonly http: string
+    readonly role?: string
+  }[]
 }
 
 export interface LinksOptions {
@@ -31,6 +36,8 @@ export interface LinkState {
   readonly leads: readonly number[]
 }
 
+/** How often the routes are checked against what the nodes said last, ms. */
+const CHECK_MS = 1_000
 /** Characters of a list of resource ids in one frame. */
 const MAX_LIST_LENGTH = 256 * 1024
 
@@ -50,9 +57,14 @@ export class Links implements Upstream, NodeLinkOwner {
   #view: ClusterView = { version: -1, fragments: 0, members: [] }
   #open: readonly number[] = []
   #closed = false
+  #checking: NodeJS.Timeout | null = null
+  /** Routes that were wrong and were put right. */
+  mismatches = 0
   #place: Place | null = null
   #gateways: readonly Place[] = []
-  /** Called when other gateways than before are there. */
+  /** Nodes that follow and never lead, of those that there is a link to. */
+  learners = 0
+  /** Called when other gateways or learners than before are there. */
   onGateways: () => void = () => {}
 
   constructor(options: LinksOptions) {
@@ -62,11 +74,17 @@ export class Links implements Upstream, NodeLinkOwner {
   }
 
   start(): void {
+    this.#redial()
+    this.#checking = setInterval(() => this.#check(), CHECK_MS)
+  }
+
+  #redial(): void {
     for (const address of this.#options.nodes) this.#link(address)
   }
 
   close(): void {
     this.#closed = true
+    if (this.#checking) clearInterval(this.#checking)
     for (const link of this.#links.values()) link.close()
   }
 
@@ -133,8 +151,11 @@ export class Links implements Upstream, NodeLinkOwner {
     }
     const [first, ...others] = places.values()
     const list = first ? [first, ...others.sort((a, b) => (a.name < b.name ? -1 : 1))] : []
-    if (JSON.stringify(list) === JSON.stringify(this.#gateways)) return
+    const up = new Set([...this.#links.values()].flatMap(({ isUp, address }) => (isUp ? address : [])))
+    const learners = this.#view.members.filter(({ role, link }) => role === 'learner' && up.has(link)).length
+    if (JSON.stringify(list) === JSON.stringify(this.#gateways) && learners === this.learners) return
     this.#gateways = list
+    this.learners = learners
     this.onGateways()
   }
 
@@ -153,6 +174,7 @@ export class Links implements Upstream, NodeLinkOwner {
       for (const resourceIds of lists(resources)) link.send({ type: f.RmServes.code, clientId, resourceIds })
     }
     this.#prune()
+    this.gatewaysChanged()
   }
 
   foreign(link: NodeLink, reason: string): void {
@@ -165,33 +187,56 @@ export class Links implements Upstream, NodeLinkOwner {
     this.gatewaysChanged()
     // All may have moved: what was given, names perhaps, leads to where they are now.
     if (!this.#closed && this.#links.get(link.address) === link && ![...this.#links.values()].some(({ isUp }) => isUp))
-      this.start()
+      this.#redial()
   }
 
   leads(link: NodeLink): void {
     this.#elect(link)
   }
 
-  /** Who leads what, after the word of one node changed: the highest term counts. */
+  /** Who leads what, after the word of one node changed. */
   #elect(changed: NodeLink): void {
     const touched = new Set<number>(changed.terms.keys())
     for (const [fragment, { link }] of this.#leaders) if (link === changed) touched.add(fragment)
-    for (const fragment of touched) {
-      const before = this.#leaders.get(fragment)
-      let best: Leading | undefined
-      for (const link of this.#links.values()) {
-        const term = link.terms.get(fragment)
-        if (term !== undefined && (best === undefined || term > best.term)) best = { link, term }
-      }
-      if (best) this.#leaders.set(fragment, best)
-      else this.#leaders.delete(fragment)
-      if (!best || (best.link === before?.link && best.term === before.term)) continue
-      // Whoever led before, and perhaps said itself that it does so no longer.
-      for (const link of this.#links.values()) if (link !== best.link) link.giveUp(fragment)
-    }
+    for (const fragment of touched) this.#route(fragment)
     if (touched.size === 0) return
     this.#openChanged()
     for (const fragment of touched) this.downstream?.servingChanged(fragment)
+  }
+
+  /** The highest term counts. False: it was routed so already. */
+  #route(fragment: number): boolean {
+    const before = this.#leaders.get(fragment)
+    let best: Leading | undefined
+    for (const link of this.#links.values()) {
+      const term = link.terms.get(fragment)
+      if (term !== undefined && (best === undefined || term > best.term)) best = { link, term }
+    }
+    if (best?.link === before?.link && best?.term === before?.term) return false
+    if (best) this.#leaders.set(fragment, best)
+    else this.#leaders.delete(fragment)
+    // Whoever led before, and perhaps said itself that it does so no longer.
+    if (best) for (const link of this.#links.values()) if (link !== best.link) link.giveUp(fragment)
+    return true
+  }
+
+  /** Nothing is to depend on every change having been told in its moment, and in order. */
+  #check(): void {
+    const fragments = new Set(this.#leaders.keys())
+    for (const { terms } of this.#links.values()) for (const fragment of terms.keys()) fragments.add(fragment)
+    const wrong = [...fragments].filter((fragment) => this.#route(fragment))
+    if (wrong.length === 0) return
+    this.mismatches += wrong.length
+    this.#options.logger.warn({ fragments: wrong }, 'routes were wrong and are put right')
+    this.#openChanged()
+    for (const fragment of wrong) this.downstream?.servingChanged(fragment)
+  }
+
+  /** Makes a route wrong: for tests. */
+  corrupt(fragment: number, node: string): void {
+    const link = [...this.#links.values()].find((other) => other.node === node)
+    if (link) this.#leaders.set(fragment, { link, term: Number.MAX_SAFE_INTEGER })
+    else this.#leaders.delete(fragment)
   }
 
   /** New transactions go to fragments that are led; where none is, to any: they are parked there. */
@@ -212,6 +257,7 @@ export class Links implements Upstream, NodeLinkOwner {
     for (const { link } of view.members) this.#link(link)
     this.#prune()
     this.#openChanged()
+    this.gatewaysChanged()
   }
 
   /** Lets go who left. An address that was given stays until there is a link to its node under the one that the nodes say. */

@@ -32,6 +32,8 @@ export interface GatewayHealth {
   readonly parked: number
   readonly nodes: readonly LinkState[]
   readonly fragments: readonly { readonly fragment: number; readonly leader: string | null }[]
+  /** Routes that the periodic check found wrong and put right. */
+  readonly routesCorrected: number
 }
 
 export type SeataHealth = CoordinatorHealth | GatewayHealth
@@ -104,7 +106,7 @@ function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Back
     logger: app.log,
     now: () => performance.now()
   })
-  links.onGateways = () => metadata.set(links.gateways)
+  links.onGateways = () => metadata.set(links.gateways, links.learners)
   const troubles = () => links.troubles()
   return {
     upstream: links,
@@ -114,7 +116,7 @@ function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Back
     open: (transaction, control) => links.placed(transaction, control),
     close: () => links.withdraw(),
     stop: async () => links.close(),
-    health: () => ({ ok: troubles().length === 0, nodes: links.state, fragments: links.leaders }),
+    health: () => ({ ok: troubles().length === 0, nodes: links.state, fragments: links.leaders, routesCorrected: links.mismatches }),
     troubles
   }
 }
