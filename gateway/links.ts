@@ -1,7 +1,7 @@
 // The nodes as a gateway sees them over its links: who they are, who leads which fragment, and the way to each.
 import { randomBytes } from 'node:crypto'
 import type { CallOutcome, Client, Downstream, LinkRequest, Place, Upstream } from '../tc-core/wire/link.ts'
-import type { Identity } from '../tc-core/wire/link-dial.ts'
+import type { Connect, Identity } from '../tc-core/wire/link-dial.ts'
 import * as f from '../tc-core/wire/link-frames.ts'
 import type { Log } from '../tc-core/wire/log.ts'
 import { NodeLink, type NodeLinkOwner } from './node-link.ts'
@@ -26,6 +26,9 @@ export interface LinksOptions {
   readonly name: string
   readonly logger: Log
   readonly now: () => number
+  /** The cluster's key; empty or not given: there is none. */
+  readonly key?: string
+  readonly connect?: Connect
 }
 
 /** A link to a node, for people. */
@@ -33,6 +36,8 @@ export interface LinkState {
   readonly node: string
   readonly address: string
   readonly up: boolean
+  /** The node in between, when this one is not reached itself. */
+  readonly through: string | null
   readonly leads: readonly number[]
 }
 
@@ -49,6 +54,7 @@ interface Leading {
 export class Links implements Upstream, NodeLinkOwner {
   downstream: Downstream | null = null
   readonly identity: Identity
+  readonly connect: Connect | undefined
   readonly #options: LinksOptions
   readonly #links = new Map<string, NodeLink>()
   readonly #leaders = new Map<number, Leading>()
@@ -57,6 +63,7 @@ export class Links implements Upstream, NodeLinkOwner {
   #view: ClusterView = { version: -1, fragments: 0, members: [] }
   #open: readonly number[] = []
   #closed = false
+  #turn = 0
   #checking: NodeJS.Timeout | null = null
   /** Routes that were wrong and were put right. */
   mismatches = 0
@@ -69,8 +76,9 @@ export class Links implements Upstream, NodeLinkOwner {
 
   constructor(options: LinksOptions) {
     this.#options = options
-    const { cluster, name } = options
-    this.identity = { role: f.LinkRole.Gateway, cluster, name, writer: randomBytes(8).readBigInt64BE() }
+    const { cluster, name, key = '', connect } = options
+    this.identity = { role: f.LinkRole.Gateway, cluster, name, writer: randomBytes(8).readBigInt64BE(), key }
+    this.connect = connect
   }
 
   start(): void {
@@ -98,10 +106,11 @@ export class Links implements Upstream, NodeLinkOwner {
 
   /** Every node that there is a link to. */
   get state(): LinkState[] {
-    return [...this.#links.values()].map(({ node, address, isUp, terms }) => ({
+    return [...this.#links.values()].map(({ node, address, isUp, through, terms }) => ({
       node,
       address,
       up: isUp,
+      through: through ?? null,
       leads: [...terms.keys()]
     }))
   }
@@ -175,6 +184,12 @@ export class Links implements Upstream, NodeLinkOwner {
     }
     this.#prune()
     this.gatewaysChanged()
+  }
+
+  /** They take turns: one of them may not reach it either. */
+  through(link: NodeLink): string | undefined {
+    const others = [...this.#links.values()].filter((l) => l !== link && l.isUp && l.through === undefined)
+    return others[this.#turn++ % others.length]?.address
   }
 
   foreign(link: NodeLink, reason: string): void {

@@ -16,6 +16,8 @@ export interface Config extends Limits {
   advertise: string
   kv: string
   cluster: string
+  clusterKey: string
+  learner: boolean
   fragments: number
   replicas: number
   shardingStrategy: string

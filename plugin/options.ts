@@ -126,6 +126,21 @@ export const OPTIONS: readonly Option[] = [
     doc: 'Name of the cluster: part of every key in the store.'
   },
   {
+    key: 'clusterKey',
+    type: 'string',
+    default: '',
+    doc: 'A secret that all nodes and gateways of the cluster share: links are taken only from who knows it. Empty: from anybody. Better given as a variable: others on the machine can see flags.',
+    of: ['node', 'gateway']
+  },
+  {
+    key: 'learner',
+    type: 'boolean',
+    default: false,
+    doc: 'The node follows every fragment and never leads, until it is promoted or started without this.',
+    commandOnly: true,
+    of: ['node']
+  },
+  {
     ...integer('fragments', 1, 1, 64, 'Fragments of a new cluster; one that exists keeps its own.', CORE),
     defaults: { node: 8 }
   },

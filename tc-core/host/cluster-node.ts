@@ -38,6 +38,8 @@ export interface ClusterNodeOptions {
   readonly rules: PlacementRules
   /** It follows every fragment and never leads. */
   readonly learner?: boolean
+  /** What all processes of the cluster share to know each other; none: links are taken from anybody. */
+  readonly key?: string
   readonly settings?: Partial<Settings>
   readonly snapshots?: Partial<SnapshotPolicy>
   readonly logger: Log
@@ -85,7 +87,7 @@ export class ClusterNode {
   #trouble: string | null = null
 
   constructor(options: ClusterNodeOptions) {
-    const { cluster, name, storage, rules, logger, clock = systemClock } = options
+    const { cluster, name, storage, rules, key = '', logger, clock = systemClock } = options
     const now = () => clock.now()
     const writer = this.#writer
     this.#options = options
@@ -109,7 +111,7 @@ export class ClusterNode {
     })
     this.#pulse = new Pulse({ lane: storage.lane('pulse'), clock, cluster, name, writer })
     this.#peers = new Peers({
-      identity: { role: f.LinkRole.Node, cluster, name, writer },
+      identity: { role: f.LinkRole.Node, cluster, name, writer, key },
       logger,
       now,
       changed: () => this.#decideSoon(),
@@ -130,11 +132,8 @@ export class ClusterNode {
       changed: () => this.#metaChanged()
     })
     this.#server = new LinkServer({
-      cluster,
-      name,
-      writer,
-      logger,
-      now,
+      ...{ cluster, name, writer, key, logger, now },
+      isMember: (link) => [...this.#metaLog.meta.members.values()].some((member) => member.link === link),
       gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello.name, connection, this.#gatewayOwner())),
       node: (_connection, hello) => {
         if (!this.#metaLog.meta.members.has(hello.name)) this.#metaReadAt = 0

@@ -41,7 +41,8 @@ export class Membership {
   /** Moves everything from a node to the others. It is done when the answer says that it has no replicas: ask until then. */
   drain(name: string): Promise<MemberAnswer> {
     return this.#become(name, 'draining', (meta) => {
-      if (meta.members.get(name)!.role === 'learner') return notNow(`${name} is a learner and leads nothing: remove it as it is`)
+      if (meta.members.get(name)!.role === 'learner')
+        return notNow(`${name} is a learner and leads nothing: remove it as it is`)
       return meta.named('member').every((other) => other === name) ? onlyOne(name) : null
     })
   }
