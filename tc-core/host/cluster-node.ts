@@ -275,11 +275,13 @@ export class ClusterNode {
 
   async #metaChanged(): Promise<void> {
     if (this.#closed) return
-    const { name } = this.#options
+    const { name, logger } = this.#options
     const { members } = this.#metaLog.meta
     const link = members.get(name)?.link
     if (link === undefined) return this.#takeNoPart(`the node ${name} was removed from the cluster`)
     if (link !== this.#link) return this.#takeNoPart(`another node has joined under the name ${name}`)
+    const list = [...members.values()].map(({ name, role }) => (role === 'member' ? name : `${name} (${role})`))
+    logger.info({ members: list, version: this.#metaLog.version }, 'the cluster has changed')
     this.#peers.set(members.values())
     const view = this.#view()
     for (const gateway of this.#gateways) gateway.send(view)

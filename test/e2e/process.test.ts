@@ -154,7 +154,7 @@ test('mistakes in options stop the start with a message that names key, value an
     [['extra'], {}, /extra is not an option/],
     [['--kv', 'mysql://x'], {}, /--kv is "mysql:\/\/x", allowed is sqlite:DIR, lmdb:DIR, memory:/],
     [['--log-level', 'loud'], {}, /--log-level is "loud", allowed is one of fatal, error/],
-    [['--fragments', '65'], {}, /--fragments is 65, allowed is a whole number, 1 to 64/],
+    [['--fragments', '129'], {}, /--fragments is 129, allowed is a whole number, 1 to 128/],
     [['--advertise', `${'a'.repeat(60)}:1`], {}, /--advertise is .* at most 44 characters/],
     [['--config', join(directory, 'none.yml')], {}, /none\.yml cannot be read/],
     [['--config', yaml('prot: 1')], {}, /prot in .*\.yml is not an option, did you mean port\?/],
