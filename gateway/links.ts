@@ -275,15 +275,21 @@ export class Links implements Upstream, NodeLinkOwner {
     this.gatewaysChanged()
   }
 
-  /** Lets go who left. An address that was given stays until there is a link to its node under the one that the nodes say. */
+  /**
+   * Lets go who left. An address that was given stays until there is a link to its node under the one that the nodes say, or the nodes say
+   * that there is no such node any more.
+   */
   #prune(): void {
-    const addresses = new Set(this.#view.members.map((member) => member.link))
+    const { members } = this.#view
+    const addresses = new Set(members.map((member) => member.link))
     const reached = new Set(
       [...this.#links.values()].flatMap((l) => (l.isUp && addresses.has(l.address) ? l.node : []))
     )
     for (const [address, link] of this.#links) {
-      const given = this.#options.nodes.includes(address)
-      if (addresses.has(address) || (given && !reached.has(link.node))) continue
+      const { node } = link
+      const left = reached.size > 0 && node !== '' && !members.some(({ name }) => name === node)
+      const given = this.#options.nodes.includes(address) && !reached.has(node) && !left
+      if (addresses.has(address) || given) continue
       this.#links.delete(address)
       link.close()
     }

@@ -128,7 +128,10 @@ export class ClusterNode {
     })
     this.membership = new Membership({
       ...{ name, rules, clock, metaLog: this.#metaLog, peers: this.#peers, pulse: this.#pulse },
-      holds: () => this.#replicas.size,
+      holds: () => ({
+        replicas: this.#replicas.size,
+        leads: this.#replicas.leads().map(({ fragment }) => fragment)
+      }),
       changed: () => this.#metaChanged()
     })
     this.#server = new LinkServer({

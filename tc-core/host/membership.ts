@@ -14,8 +14,8 @@ export interface MembershipOptions {
   readonly peers: Peers
   readonly pulse: Pulse
   readonly clock: Clock
-  /** Replicas on the node that is asked. */
-  holds(): number
+  /** Replicas on the node that is asked, and the fragments that it leads. */
+  holds(): { readonly replicas: number; readonly leads: readonly number[] }
   /** The cluster's log has changed. */
   changed(): Promise<void>
 }
@@ -62,9 +62,10 @@ export class Membership {
         const { role } = meta.members.get(name)!
         const others = meta.named('member').filter((other) => other !== name)
         if (role === 'member' && others.length === 0) return onlyOne(name)
+        if (!lives || role === 'learner') return null
         const replicas = this.#replicasOf(name)
         const placed = [...meta.placement.values()].some((nodes) => nodes.includes(name))
-        if (!lives || role === 'learner' || (!placed && replicas === 0)) return null
+        if (!placed && replicas === 0) return null
         return notNow(`${name} lives and holds ${replicas} replicas: drain it first, or stop it`)
       },
       (meta) => leave(meta, name, rules)
@@ -93,12 +94,19 @@ export class Membership {
     return refused
   }
 
-  /** By its own word. */
+  /** By its own word, and with it what it has just let go and nobody else leads yet. */
   #replicasOf(name: string): number {
-    const { name: me, peers, holds } = this.#options
-    if (name === me) return holds()
+    const { name: me, metaLog, peers, holds } = this.#options
+    const here = holds()
     const peer = peers.get(name)
-    return peer ? peer.leads.size + peer.follows.size : 0
+    const told = name === me ? here.replicas : peer ? peer.leads.size + peer.follows.size : 0
+    let leaderless = 0
+    for (let fragment = 0; fragment < metaLog.meta.fragments; fragment++) {
+      const elsewhere = name !== me && here.leads.includes(fragment)
+      const leader = peers.leaderOf(fragment)
+      if (!elsewhere && (leader === undefined || leader.peer.name === name)) leaderless++
+    }
+    return Math.max(told, leaderless)
   }
 
   async #lives(name: string): Promise<boolean> {

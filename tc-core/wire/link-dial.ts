@@ -41,7 +41,7 @@ const REDIAL_MAX_MS = 500
 /** A link that ended after such a silence is dialled through another node first, ms: the way itself may be broken. */
 const LONG_SILENCE_MS = 1_000
 /** How often it is tried whether a node can be reached without another in between, ms. */
-const DIRECT_MS = 30_000
+const DIRECT_MS = 10_000
 
 export class DialledLink {
   readonly address: string
@@ -151,7 +151,12 @@ export class DialledLink {
   }
 
   #turnAway(reason: string): void {
+    this.#hello = null
     this.#connection!.close(reason)
+    this.#isForeign(reason)
+  }
+
+  #isForeign(reason: string): void {
     if (reason === this.#foreign) return
     this.#foreign = reason
     this.#handler.foreign(reason)
@@ -172,6 +177,8 @@ export class DialledLink {
       if (!wasUp) this.#pause = Math.min(this.#pause * 2, REDIAL_MAX_MS)
     }
     if (wasUp) this.#handler.down(reason)
+    // It looked at our proof and hung up before its own was here.
+    else if (this.#hello && !this.#closing) this.#isForeign(WRONG_KEY)
   }
 
   close(): void {

@@ -40,7 +40,7 @@ async function ask(url: string, group = '') {
   return (await response.json()) as { nodes: { transaction: { port: number }; role: string }[]; term: number }
 }
 
-/** The gateway that is named the leader to who asks from 127.0.0.1, of the two above. */
+/** The hosts that are named leaders. */
 const leaders = (nodes: readonly { transaction: { host: string }; role: string }[]) =>
   nodes.filter(({ role }) => role === 'LEADER').map(({ transaction }) => transaction.host)
 
