@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
+import type { Homes } from '../core/homes.ts'
 import type { Member, Meta } from '../scheduler/meta.ts'
 import { join, type PlacementRules } from '../scheduler/place.ts'
 import type { Storage } from '../storage/port.ts'
@@ -74,6 +75,7 @@ export class ClusterNode {
   readonly #pulse: Pulse
   readonly #replicas: Replicas
   readonly #scratch = new Writer(1024)
+  #homes: Homes | null = null
   #address: AddressInfo | null = null
   /** What others are told to dial. */
   #link = ''
@@ -147,6 +149,8 @@ export class ClusterNode {
 
   #create(fragment: number, meta: Meta): FragmentHost {
     const { cluster, name, storage, settings, snapshots, logger } = this.#options
+    // The same for all, and for ever.
+    this.#homes ??= homesOf(meta.fragments)
     return new FragmentHost({
       cluster,
       fragment,
@@ -155,7 +159,7 @@ export class ClusterNode {
       window: WINDOW,
       inflight: INFLIGHT,
       storage,
-      settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, homes: homesOf(meta.fragments), ...settings },
+      settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, homes: this.#homes, ...settings },
       snapshots: { ...DEFAULT_SNAPSHOTS, ...snapshots },
       clock: this.#clock,
       logger,

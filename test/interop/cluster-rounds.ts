@@ -92,5 +92,5 @@ export async function runDiscovery(
   if (skipped.includes('gateways')) return
   const [before, after] = used.map((addresses) => [...addresses].join())
   const moved = before === gateway && after === cluster.address(1 - given)
-  stage.tally.check(moved, `gateways: all begun at ${before}, and at ${after} after ${gateway} was killed`)
+  stage.tally.check(moved, `R14, gateways: all begun at ${before}, and at ${after} after ${gateway} was killed`)
 }
