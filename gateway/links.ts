@@ -1,7 +1,7 @@
 // The nodes as a gateway sees them over its links: who they are, who leads which fragment, and the way to each.
 import { randomBytes } from 'node:crypto'
 import type { CallOutcome, Client, Downstream, LinkRequest, Place, Upstream } from '../tc-core/wire/link.ts'
-import type { Identity } from '../tc-core/wire/link-dial.ts'
+import type { Connect, Identity } from '../tc-core/wire/link-dial.ts'
 import * as f from '../tc-core/wire/link-frames.ts'
 import type { Log } from '../tc-core/wire/log.ts'
 import { NodeLink, type NodeLinkOwner } from './node-link.ts'
@@ -10,7 +10,12 @@ import { NodeLink, type NodeLinkOwner } from './node-link.ts'
 export interface ClusterView {
   readonly version: number
   readonly fragments: number
-  readonly members: readonly { readonly name: string; readonly link: string; readonly http: string }[]
+  readonly members: readonly {
+    readonly name: string
+    readonly link: string
+    readonly http: string
+    readonly role?: string
+  }[]
 }
 
 export interface LinksOptions {
@@ -21,6 +26,9 @@ export interface LinksOptions {
   readonly name: string
   readonly logger: Log
   readonly now: () => number
+  /** The cluster's key; empty or not given: there is none. */
+  readonly key?: string
+  readonly connect?: Connect
 }
 
 /** A link to a node, for people. */
@@ -28,9 +36,13 @@ export interface LinkState {
   readonly node: string
   readonly address: string
   readonly up: boolean
+  /** The node in between, when this one is not reached itself. */
+  readonly through: string | null
   readonly leads: readonly number[]
 }
 
+/** How often the routes are checked against what the nodes said last, ms. */
+const CHECK_MS = 1_000
 /** Characters of a list of resource ids in one frame. */
 const MAX_LIST_LENGTH = 256 * 1024
 
@@ -42,6 +54,7 @@ interface Leading {
 export class Links implements Upstream, NodeLinkOwner {
   downstream: Downstream | null = null
   readonly identity: Identity
+  readonly connect: Connect | undefined
   readonly #options: LinksOptions
   readonly #links = new Map<string, NodeLink>()
   readonly #leaders = new Map<number, Leading>()
@@ -50,23 +63,36 @@ export class Links implements Upstream, NodeLinkOwner {
   #view: ClusterView = { version: -1, fragments: 0, members: [] }
   #open: readonly number[] = []
   #closed = false
+  #turn = 0
+  #checking: NodeJS.Timeout | null = null
+  /** Routes that were wrong and were put right. */
+  mismatches = 0
   #place: Place | null = null
   #gateways: readonly Place[] = []
-  /** Called when other gateways than before are there. */
+  /** Nodes that follow and never lead, of those that there is a link to. */
+  learners = 0
+  /** Called when other gateways or learners than before are there. */
   onGateways: () => void = () => {}
 
   constructor(options: LinksOptions) {
     this.#options = options
-    const { cluster, name } = options
-    this.identity = { role: f.LinkRole.Gateway, cluster, name, writer: randomBytes(8).readBigInt64BE() }
+    const { cluster, name, key = '', connect } = options
+    this.identity = { role: f.LinkRole.Gateway, cluster, name, writer: randomBytes(8).readBigInt64BE(), key }
+    this.connect = connect
   }
 
   start(): void {
+    this.#redial()
+    this.#checking = setInterval(() => this.#check(), CHECK_MS)
+  }
+
+  #redial(): void {
     for (const address of this.#options.nodes) this.#link(address)
   }
 
   close(): void {
     this.#closed = true
+    if (this.#checking) clearInterval(this.#checking)
     for (const link of this.#links.values()) link.close()
   }
 
@@ -80,10 +106,11 @@ export class Links implements Upstream, NodeLinkOwner {
 
   /** Every node that there is a link to. */
   get state(): LinkState[] {
-    return [...this.#links.values()].map(({ node, address, isUp, terms }) => ({
+    return [...this.#links.values()].map(({ node, address, isUp, through, terms }) => ({
       node,
       address,
       up: isUp,
+      through: through ?? null,
       leads: [...terms.keys()]
     }))
   }
@@ -133,8 +160,11 @@ export class Links implements Upstream, NodeLinkOwner {
     }
     const [first, ...others] = places.values()
     const list = first ? [first, ...others.sort((a, b) => (a.name < b.name ? -1 : 1))] : []
-    if (JSON.stringify(list) === JSON.stringify(this.#gateways)) return
+    const up = new Set([...this.#links.values()].flatMap(({ isUp, address }) => (isUp ? address : [])))
+    const learners = this.#view.members.filter(({ role, link }) => role === 'learner' && up.has(link)).length
+    if (JSON.stringify(list) === JSON.stringify(this.#gateways) && learners === this.learners) return
     this.#gateways = list
+    this.learners = learners
     this.onGateways()
   }
 
@@ -153,6 +183,13 @@ export class Links implements Upstream, NodeLinkOwner {
       for (const resourceIds of lists(resources)) link.send({ type: f.RmServes.code, clientId, resourceIds })
     }
     this.#prune()
+    this.gatewaysChanged()
+  }
+
+  /** They take turns: one of them may not reach it either. */
+  through(link: NodeLink): string | undefined {
+    const others = [...this.#links.values()].filter((l) => l !== link && l.isUp && l.through === undefined)
+    return others[this.#turn++ % others.length]?.address
   }
 
   foreign(link: NodeLink, reason: string): void {
@@ -165,33 +202,56 @@ export class Links implements Upstream, NodeLinkOwner {
     this.gatewaysChanged()
     // All may have moved: what was given, names perhaps, leads to where they are now.
     if (!this.#closed && this.#links.get(link.address) === link && ![...this.#links.values()].some(({ isUp }) => isUp))
-      this.start()
+      this.#redial()
   }
 
   leads(link: NodeLink): void {
     this.#elect(link)
   }
 
-  /** Who leads what, after the word of one node changed: the highest term counts. */
+  /** Who leads what, after the word of one node changed. */
   #elect(changed: NodeLink): void {
     const touched = new Set<number>(changed.terms.keys())
     for (const [fragment, { link }] of this.#leaders) if (link === changed) touched.add(fragment)
-    for (const fragment of touched) {
-      const before = this.#leaders.get(fragment)
-      let best: Leading | undefined
-      for (const link of this.#links.values()) {
-        const term = link.terms.get(fragment)
-        if (term !== undefined && (best === undefined || term > best.term)) best = { link, term }
-      }
-      if (best) this.#leaders.set(fragment, best)
-      else this.#leaders.delete(fragment)
-      if (!best || (best.link === before?.link && best.term === before.term)) continue
-      // Whoever led before, and perhaps said itself that it does so no longer.
-      for (const link of this.#links.values()) if (link !== best.link) link.giveUp(fragment)
-    }
+    for (const fragment of touched) this.#route(fragment)
     if (touched.size === 0) return
     this.#openChanged()
     for (const fragment of touched) this.downstream?.servingChanged(fragment)
+  }
+
+  /** The highest term counts. False: it was routed so already. */
+  #route(fragment: number): boolean {
+    const before = this.#leaders.get(fragment)
+    let best: Leading | undefined
+    for (const link of this.#links.values()) {
+      const term = link.terms.get(fragment)
+      if (term !== undefined && (best === undefined || term > best.term)) best = { link, term }
+    }
+    if (best?.link === before?.link && best?.term === before?.term) return false
+    if (best) this.#leaders.set(fragment, best)
+    else this.#leaders.delete(fragment)
+    // Whoever led before, and perhaps said itself that it does so no longer.
+    if (best) for (const link of this.#links.values()) if (link !== best.link) link.giveUp(fragment)
+    return true
+  }
+
+  /** Nothing is to depend on every change having been told in its moment, and in order. */
+  #check(): void {
+    const fragments = new Set(this.#leaders.keys())
+    for (const { terms } of this.#links.values()) for (const fragment of terms.keys()) fragments.add(fragment)
+    const wrong = [...fragments].filter((fragment) => this.#route(fragment))
+    if (wrong.length === 0) return
+    this.mismatches += wrong.length
+    this.#options.logger.warn({ fragments: wrong }, 'routes were wrong and are put right')
+    this.#openChanged()
+    for (const fragment of wrong) this.downstream?.servingChanged(fragment)
+  }
+
+  /** Makes a route wrong: for tests. */
+  corrupt(fragment: number, node: string): void {
+    const link = [...this.#links.values()].find((other) => other.node === node)
+    if (link) this.#leaders.set(fragment, { link, term: Number.MAX_SAFE_INTEGER })
+    else this.#leaders.delete(fragment)
   }
 
   /** New transactions go to fragments that are led; where none is, to any: they are parked there. */
@@ -212,17 +272,24 @@ export class Links implements Upstream, NodeLinkOwner {
     for (const { link } of view.members) this.#link(link)
     this.#prune()
     this.#openChanged()
+    this.gatewaysChanged()
   }
 
-  /** Lets go who left. An address that was given stays until there is a link to its node under the one that the nodes say. */
+  /**
+   * Lets go who left. An address that was given stays until there is a link to its node under the one that the nodes say, or the nodes say
+   * that there is no such node any more.
+   */
   #prune(): void {
-    const addresses = new Set(this.#view.members.map((member) => member.link))
+    const { members } = this.#view
+    const addresses = new Set(members.map((member) => member.link))
     const reached = new Set(
       [...this.#links.values()].flatMap((l) => (l.isUp && addresses.has(l.address) ? l.node : []))
     )
     for (const [address, link] of this.#links) {
-      const given = this.#options.nodes.includes(address)
-      if (addresses.has(address) || (given && !reached.has(link.node))) continue
+      const { node } = link
+      const left = reached.size > 0 && node !== '' && !members.some(({ name }) => name === node)
+      const given = this.#options.nodes.includes(address) && !reached.has(node) && !left
+      if (addresses.has(address) || given) continue
       this.#links.delete(address)
       link.close()
     }

@@ -1,16 +1,20 @@
 // Seata's discovery over HTTP, for clients with `registry.type: raft`: who takes requests, and a wait for that to change.
-// Every gateway serves every transaction, so each names itself the leader: clients are spread, and find another when it is gone.
+// Every gateway serves every transaction, so each client has a leader of its own: all gateways name it the same one of them, and clients
+// are spread.
+import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { type Address, parseAddress } from '../tc-core/wire/address.ts'
 import type { Place } from '../tc-core/wire/link.ts'
 
 /** Java's own time for a watch, ms; its clients give up after 30 s. */
 const WATCH_MS = 28_000
-/** Watches that may wait at a time; one more is told that nothing changed. */
+/** Watches that may wait their time; as many more wait a second, for Java's client asks again at once, and one more not at all. */
 const MAX_WATCHES = 10_000
+const FULL_MS = 1_000
 
 export class Metadata {
   #places: readonly Place[] = []
+  #learners = 0
   /** Grows with every change; Unix ms, so that it grows over all gateways and starts. */
   #term = 0
   readonly #watches = new Set<() => void>()
@@ -21,9 +25,10 @@ export class Metadata {
     this.#maxWatches = maxWatches
   }
 
-  /** The gateways, this one first. */
-  set(places: readonly Place[]): void {
-    this.#places = places
+  /** The gateways, in any order, and how many nodes are learners. */
+  set(places: readonly Place[], learners = 0): void {
+    this.#places = [...places].sort((a, b) => (a.name < b.name ? -1 : 1))
+    this.#learners = learners
     this.#term = Math.max(this.#term + 1, Date.now())
     for (const answer of [...this.#watches]) answer()
   }
@@ -42,15 +47,22 @@ export class Metadata {
     return this.#places.length > 0
   }
 
-  /** Exactly what every client version can read: one unknown property, and Java refuses it all. */
-  cluster(group: string): object {
-    const nodes = this.#places.map(({ transaction, control }, i) => ({
+  /**
+   * Exactly what every client version can read: one unknown property, and Java refuses it all. Learners take no clients: each is shown
+   * where the client's leader is.
+   * @param client the address of who asks
+   */
+  cluster(group: string, client: string): object {
+    const leader = leaderFor(client, this.#places)!
+    const node = ({ transaction, control }: Place, role: string) => ({
       control: endpoint(control),
       transaction: endpoint(transaction),
       group: group || 'default',
-      role: i === 0 ? 'LEADER' : 'FOLLOWER'
-    }))
-    return { nodes, storeMode: 'raft', term: this.#term }
+      role
+    })
+    const nodes = this.#places.map((place) => node(place, place === leader ? 'LEADER' : 'FOLLOWER'))
+    const learners = Array.from({ length: this.#learners }, () => node(leader, 'LEARNER'))
+    return { nodes: [...nodes, ...learners], storeMode: 'raft', term: this.#term }
   }
 
   /** Calls `answer` once: with true as soon as the term is above `known`, with false after `ms`. Returns what calls it off. */
@@ -59,7 +71,8 @@ export class Metadata {
       answer(true)
       return () => {}
     }
-    if (this.#watches.size >= this.#maxWatches) {
+    const { size } = this.#watches
+    if (size >= 2 * this.#maxWatches) {
       answer(false)
       return () => {}
     }
@@ -72,7 +85,7 @@ export class Metadata {
       answer(outcome)
     }
     const changed = () => end(true)
-    const timer = setTimeout(() => end(false), ms)
+    const timer = setTimeout(() => end(false), size < this.#maxWatches ? ms : Math.min(ms, FULL_MS))
     this.#watches.add(changed)
     return off
   }
@@ -84,8 +97,20 @@ export class Metadata {
   }
 }
 
+/** Rendezvous hashing: whichever gateway is asked, the same for the same client, and only the clients of one that is gone change. */
+function leaderFor(client: string, places: readonly Place[]): Place | undefined {
+  const score = ({ name }: Place) => createHash('md5').update(`${client} ${name}`).digest('hex')
+  const scored = places.map((place) => ({ place, score: score(place) }))
+  return scored.sort((a, b) => (a.score < b.score ? 1 : -1))[0]?.place
+}
+
 function endpoint(address: string): Address {
   return parseAddress(address) ?? { host: address, port: 0 }
+}
+
+/** The same for an IPv4 client at every gateway, whether that listens on IPv6 or not. */
+function clientOf(ip: string): string {
+  return ip.replace(/^::ffff:/, '')
 }
 
 type Terms = Readonly<Record<string, string | undefined>>
@@ -102,7 +127,7 @@ export function metadataRoutes(app: FastifyInstance, metadata: Metadata): void {
     reply.header('cache-control', 'no-store')
     // Java clients up to 2.4 break at an empty list.
     if (!metadata.open) return reply.code(503).send({ error: 'this gateway is not open yet' })
-    return reply.send(metadata.cluster(String(request.query.group ?? '')))
+    return reply.send(metadata.cluster(String(request.query.group ?? ''), clientOf(request.ip)))
   })
   app.post<{ Querystring: Terms; Body: Terms | null }>('/metadata/v1/watch', (request, reply) => {
     const { timeout, ...groups } = { ...request.query, ...(request.body ?? {}) } as Terms

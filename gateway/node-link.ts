@@ -7,11 +7,12 @@ import {
   type Place,
   REFUSALS
 } from '../tc-core/wire/link.ts'
-import { DialledLink, type Identity } from '../tc-core/wire/link-dial.ts'
+import { type Connect, DialledLink, type Identity } from '../tc-core/wire/link-dial.ts'
 import * as f from '../tc-core/wire/link-frames.ts'
 
 export interface NodeLinkOwner {
   readonly identity: Identity
+  readonly connect: Connect | undefined
   now(): number
   /** The link is up: the node knows nothing of this gateway yet. */
   up(link: NodeLink): void
@@ -21,6 +22,8 @@ export interface NodeLinkOwner {
   leads(link: NodeLink): void
   viewed(link: NodeLink, json: string): void
   gatewaysChanged(): void
+  /** Another node, that may reach one which this gateway does not: `host:port`. */
+  through(link: NodeLink): string | undefined
   call(call: Extract<f.LinkFrame, { type: typeof f.Call.code }>, done: (outcome: CallOutcome) => void): void
 }
 
@@ -46,17 +49,19 @@ export class NodeLink {
 
   constructor(address: string, owner: NodeLinkOwner) {
     this.#owner = owner
-    this.#link = new DialledLink(address, owner.identity, () => owner.now(), {
-      up: ({ name }) => {
+    const handler = {
+      up: ({ name }: { name: string }) => {
         this.#ups++
         this.node = name
         owner.up(this)
       },
-      frame: (frame) => this.#frame(frame),
-      down: (reason) => this.#down(reason),
+      frame: (frame: f.LinkFrame) => this.#frame(frame),
+      down: (reason: string) => this.#down(reason),
       refused: () => {},
-      foreign: (reason) => owner.foreign(this, reason)
-    })
+      foreign: (reason: string) => owner.foreign(this, reason),
+      through: () => owner.through(this)
+    }
+    this.#link = new DialledLink(address, owner.identity, () => owner.now(), handler, owner.connect)
   }
 
   get address(): string {
@@ -65,6 +70,11 @@ export class NodeLink {
 
   get isUp(): boolean {
     return this.#link.isUp
+  }
+
+  /** The node in between, when this one is not reached itself. */
+  get through(): string | undefined {
+    return this.#link.through
   }
 
   #frame(frame: f.LinkFrame): void {

@@ -1,4 +1,5 @@
 // Which fragment a key belongs to: a strategy, chosen by name, by default consistent hashing with 256 virtual nodes.
+import { createHash } from 'node:crypto'
 import HashRing from 'hashring'
 
 export interface ShardingStrategy {
@@ -16,6 +17,11 @@ const STRATEGIES: Readonly<Record<string, (groups: readonly number[]) => Shardin
     // Keys are ids that come once: a cache of them would only cost.
     const ring = new HashRing([...byName.keys()], 'md5', { 'vnode count': VIRTUAL_NODES, 'max cache size': 1 })
     return { determineGroup: (key) => byName.get(ring.get(key))!, getAllGroups: () => groups }
+  },
+  // As even as can be; when the groups change, most keys go elsewhere.
+  range: (groups) => {
+    const place = (key: string) => (createHash('md5').update(key).digest().readUInt32BE() / 2 ** 32) * groups.length
+    return { determineGroup: (key) => groups[Math.floor(place(key))] ?? -1, getAllGroups: () => groups }
   }
 }
 

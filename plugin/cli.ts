@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command: fastify-seata start, node, gateway, kv-check.
+// The command: fastify-seata start, node, gateway, kv-check, and what changes the nodes of a cluster: drain, leave, promote.
 import { readFileSync } from 'node:fs'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { formatAddress } from '../tc-core/wire/address.ts'
@@ -8,6 +8,8 @@ import { helpText, readArguments } from './arguments.ts'
 import type { Config } from './config.ts'
 import seata from './index.ts'
 import { kvCheck } from './kv-check.ts'
+import { MEMBER_HELP, memberCommand } from './member-command.ts'
+import { MEMBER_ACTIONS } from './member-routes.ts'
 import { addressOf, startNode } from './node-command.ts'
 import type { Command } from './options.ts'
 
@@ -15,6 +17,9 @@ const COMMANDS = `fastify-seata start [options]     a coordinator in one process
 fastify-seata node [options]      a node of a cluster
 fastify-seata gateway [options]   a gateway of a cluster
 fastify-seata kv-check URL        whether a store keeps what the log needs
+fastify-seata drain NAME          move everything from a node to the others
+fastify-seata leave NAME          remove a node from the cluster for good
+fastify-seata promote NAME        let a learner, or a drained node, lead again
 Each shows its options with --help.
 `
 
@@ -78,6 +83,12 @@ function stopOnSignals(app: FastifyInstance): void {
 
 async function main([command, ...args]: string[]): Promise<void> {
   if (command === 'start' || command === 'node' || command === 'gateway') return run(command, args)
+  const action = MEMBER_ACTIONS.find((name) => name === command)
+  if (action) {
+    const help = args.includes('--help') || args.includes('-h')
+    process.stdout.write(help ? MEMBER_HELP : `${await memberCommand(action, args, process.env)}\n`)
+    return
+  }
   const url = args[0]
   if (command === 'kv-check' && url !== undefined && !url.startsWith('-')) {
     process.exitCode = (await kvCheck(url, (line) => void process.stdout.write(`${line}\n`))) ? 0 : 1

@@ -16,6 +16,8 @@ export interface Config extends Limits {
   advertise: string
   kv: string
   cluster: string
+  clusterKey: string
+  learner: boolean
   fragments: number
   replicas: number
   shardingStrategy: string
@@ -34,6 +36,9 @@ export interface Config extends Limits {
   snapshotBytes: number
 }
 
+/** As Seata has it: the port for clients is so far above the one for HTTP, so that several run on one machine by their HTTP ports alone. */
+const PORT_ABOVE_HTTP = 1_000
+const LINK_ABOVE_HTTP = 1_900
 const TRANSACTION_ID_CHARACTERS = 20
 
 const ajv = new Ajv({ useDefaults: true, allErrors: true })
@@ -56,12 +61,20 @@ export function configure(
   const config = { ...given } as Config
   const validate = validators[kind]
   const mistakes = validate(config) ? [] : validate.errors!.map((error) => mistake(error, config, nameOf))
+  followHttpPort(config, given, kind)
   if (kind === 'gateway' && config.nodes === '') mistakes.push(wrong('nodes', config, nameOf))
   if (mistakes.length === 0 && config.advertise.length + TRANSACTION_ID_CHARACTERS > MAX_XID_BYTES) {
     mistakes.push(wrong('advertise', config, nameOf))
   }
   if (mistakes.length > 0) throw new SeataError('SEATA_OPTION_INVALID', [[...new Set(mistakes)].join('; ')])
   return config
+}
+
+function followHttpPort(config: Config, given: object, kind: 'plugin' | Command): void {
+  const port = (above: number) => Math.min(config.httpPort + above, 65535)
+  if (kind === 'plugin' || !(config.httpPort > 0)) return
+  if (kind !== 'node' && !('port' in given)) config.port = port(PORT_ABOVE_HTTP)
+  if (kind === 'node' && !('link' in given)) config.link = `127.0.0.1:${port(LINK_ABOVE_HTTP)}`
 }
 
 function mistake(error: ErrorObject, config: object, nameOf: (key: string) => string): string {

@@ -14,7 +14,7 @@ import type { Limits } from '../tc-core/wire/limits.ts'
 import { type Config, configure } from './config.ts'
 
 /** What may be given; the rest has defaults. See docs/configuration.md. */
-export type SeataOptions = Partial<Omit<Config, 'httpPort' | 'logLevel' | 'link' | 'replicas'>> & {
+export type SeataOptions = Partial<Omit<Config, 'httpPort' | 'logLevel' | 'link' | 'replicas' | 'learner'>> & {
   /** In front of the plugin's HTTP routes. */
   prefix?: string
 }
@@ -32,6 +32,8 @@ export interface GatewayHealth {
   readonly parked: number
   readonly nodes: readonly LinkState[]
   readonly fragments: readonly { readonly fragment: number; readonly leader: string | null }[]
+  /** Routes that the periodic check found wrong and put right. */
+  readonly routesCorrected: number
 }
 
 export type SeataHealth = CoordinatorHealth | GatewayHealth
@@ -99,12 +101,13 @@ function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Back
   const links = new Links({
     nodes: config.nodes.split(','),
     cluster: config.cluster,
+    key: config.clusterKey,
     // In containers all processes may have one pid, and on one network one host name.
     name: config.name || `${hostname()}:${randomBytes(3).toString('hex')}`,
     logger: app.log,
     now: () => performance.now()
   })
-  links.onGateways = () => metadata.set(links.gateways)
+  links.onGateways = () => metadata.set(links.gateways, links.learners)
   const troubles = () => links.troubles()
   return {
     upstream: links,
@@ -114,7 +117,12 @@ function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Back
     open: (transaction, control) => links.placed(transaction, control),
     close: () => links.withdraw(),
     stop: async () => links.close(),
-    health: () => ({ ok: troubles().length === 0, nodes: links.state, fragments: links.leaders }),
+    health: () => ({
+      ok: troubles().length === 0,
+      nodes: links.state,
+      fragments: links.leaders,
+      routesCorrected: links.mismatches
+    }),
     troubles
   }
 }

@@ -7,6 +7,7 @@ import { ClusterNode, type ClusterNodeHealth } from '../tc-core/host/cluster-nod
 import { openStorage } from '../tc-core/host/node.ts'
 import { formatAddress, parseAddress, reachable } from '../tc-core/wire/address.ts'
 import type { Config } from './config.ts'
+import { memberRoutes } from './member-routes.ts'
 
 /** How long a stop waits for what is in flight, ms. */
 const STOP_MS = 5_000
@@ -29,15 +30,18 @@ export async function startNode(config: Config, app: FastifyInstance): Promise<N
     storage,
     host,
     port,
+    key: config.clusterKey,
+    learner: config.learner,
     rules: { fragments: config.fragments, replicas: config.replicas },
     settings: { ...config, limits: config },
     snapshots: { records: config.snapshotRecords, bytes: config.snapshotBytes, ms: config.snapshotInterval * 1000 },
     logger: app.log,
     ...(config.advertise !== '' && { advertise: config.advertise })
   })
-  app.register(async (scope) =>
+  app.register(async (scope) => {
     healthRoutes(scope, { troubles: () => troubles(node.health), detail: () => node.health })
-  )
+    memberRoutes(scope, node.membership, config.clusterKey)
+  })
   app.addHook('preClose', async () => {
     await node.stop(STOP_MS)
     await storage.close()

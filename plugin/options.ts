@@ -66,7 +66,14 @@ export const OPTIONS: readonly Option[] = [
     form: 'an address or host name',
     doc: 'Address to listen on. 0.0.0.0 opens the ports to the network.'
   },
-  integer('port', 8091, 0, 65535, 'Port for Seata clients; 0 takes a free one.', FRONT),
+  integer(
+    'port',
+    8091,
+    0,
+    65535,
+    'Port for Seata clients; not given: 1,000 above the HTTP port. 0 takes a free one.',
+    FRONT
+  ),
   {
     ...integer('httpPort', 7091, 0, 65535, 'Port for HTTP (health); 0 takes a free one.'),
     defaults: { node: 7191 },
@@ -87,7 +94,7 @@ export const OPTIONS: readonly Option[] = [
     default: '127.0.0.1:9091',
     pattern: `^\\S+:(0|${PORT})$`,
     form: 'HOST:PORT',
-    doc: 'Where a node listens for gateways and other nodes.',
+    doc: 'Where a node listens for gateways and other nodes; not given: at 127.0.0.1, 1,900 above its HTTP port.',
     commandOnly: true,
     of: ['node']
   },
@@ -126,7 +133,22 @@ export const OPTIONS: readonly Option[] = [
     doc: 'Name of the cluster: part of every key in the store.'
   },
   {
-    ...integer('fragments', 1, 1, 64, 'Fragments of a new cluster; one that exists keeps its own.', CORE),
+    key: 'clusterKey',
+    type: 'string',
+    default: '',
+    doc: 'A secret that all nodes and gateways of the cluster share: links are taken only from who knows it. Empty: from anybody. Better given as a variable: others on the machine can see flags.',
+    of: ['node', 'gateway']
+  },
+  {
+    key: 'learner',
+    type: 'boolean',
+    default: false,
+    doc: 'The node follows every fragment and never leads, until it is promoted or started without this.',
+    commandOnly: true,
+    of: ['node']
+  },
+  {
+    ...integer('fragments', 1, 1, 128, 'Fragments of a new cluster; one that exists keeps its own.', CORE),
     defaults: { node: 8 }
   },
   {
@@ -137,8 +159,8 @@ export const OPTIONS: readonly Option[] = [
     key: 'shardingStrategy',
     type: 'string',
     default: 'consistent-hash',
-    values: ['consistent-hash'],
-    doc: 'How transactions are spread over fragments.',
+    values: ['consistent-hash', 'range'],
+    doc: 'How transactions are spread over fragments: on a ring with 256 places each, or by equal ranges of a hash.',
     of: FRONT
   },
   {

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
-import type { Meta } from '../scheduler/meta.ts'
+import type { Homes } from '../core/homes.ts'
+import type { Member, Meta } from '../scheduler/meta.ts'
 import { join, type PlacementRules } from '../scheduler/place.ts'
 import type { Storage } from '../storage/port.ts'
 import { formatAddress, reachable } from '../wire/address.ts'
@@ -17,6 +18,7 @@ import { GatewayEnd } from './gateway-end.ts'
 import { homesOf } from './homes.ts'
 import type { SnapshotPolicy } from './leader.ts'
 import { type LinkEnd, LinkServer } from './link-server.ts'
+import { Membership } from './membership.ts'
 import { MetaLog } from './meta-log.ts'
 import { DEFAULT_SNAPSHOTS, INFLIGHT, WINDOW } from './node.ts'
 import { Peers } from './peers.ts'
@@ -35,6 +37,10 @@ export interface ClusterNodeOptions {
   /** `host:port` that others are told; default: where it listens. */
   readonly advertise?: string
   readonly rules: PlacementRules
+  /** It follows every fragment and never leads. */
+  readonly learner?: boolean
+  /** What all processes of the cluster share to know each other; none: links are taken from anybody. */
+  readonly key?: string
   readonly settings?: Partial<Settings>
   readonly snapshots?: Partial<SnapshotPolicy>
   readonly logger: Log
@@ -46,12 +52,7 @@ export interface ClusterNodeHealth {
   readonly store: string
   /** Why the node as a whole does not do; null when it does. */
   readonly trouble: string | null
-  readonly members: readonly {
-    readonly name: string
-    readonly link: string
-    readonly http: string
-    readonly up: boolean
-  }[]
+  readonly members: readonly (Member & { readonly up: boolean })[]
   readonly gateways: readonly string[]
   readonly fragments: readonly FragmentHealth[]
 }
@@ -62,6 +63,7 @@ const TICK_MS = 50
 const META_MS = 1_000
 
 export class ClusterNode {
+  readonly membership: Membership
   readonly #options: ClusterNodeOptions
   readonly #clock: Clock
   readonly #writer = randomBytes(8).readBigInt64BE()
@@ -73,6 +75,7 @@ export class ClusterNode {
   readonly #pulse: Pulse
   readonly #replicas: Replicas
   readonly #scratch = new Writer(1024)
+  #homes: Homes | null = null
   #address: AddressInfo | null = null
   /** What others are told to dial. */
   #link = ''
@@ -86,7 +89,7 @@ export class ClusterNode {
   #trouble: string | null = null
 
   constructor(options: ClusterNodeOptions) {
-    const { cluster, name, storage, logger, clock = systemClock } = options
+    const { cluster, name, storage, rules, key = '', logger, clock = systemClock } = options
     const now = () => clock.now()
     const writer = this.#writer
     this.#options = options
@@ -110,7 +113,7 @@ export class ClusterNode {
     })
     this.#pulse = new Pulse({ lane: storage.lane('pulse'), clock, cluster, name, writer })
     this.#peers = new Peers({
-      identity: { role: f.LinkRole.Node, cluster, name, writer },
+      identity: { role: f.LinkRole.Node, cluster, name, writer, key },
       logger,
       now,
       changed: () => this.#decideSoon(),
@@ -125,12 +128,17 @@ export class ClusterNode {
       pulse: this.#pulse,
       create: (fragment) => this.#create(fragment, meta)
     })
+    this.membership = new Membership({
+      ...{ name, rules, clock, metaLog: this.#metaLog, peers: this.#peers, pulse: this.#pulse },
+      holds: () => ({
+        replicas: this.#replicas.size,
+        leads: this.#replicas.leads().map(({ fragment }) => fragment)
+      }),
+      changed: () => this.#metaChanged()
+    })
     this.#server = new LinkServer({
-      cluster,
-      name,
-      writer,
-      logger,
-      now,
+      ...{ cluster, name, writer, key, logger, now },
+      isMember: (link) => [...this.#metaLog.meta.members.values()].some((member) => member.link === link),
       gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello.name, connection, this.#gatewayOwner())),
       node: (_connection, hello) => {
         if (!this.#metaLog.meta.members.has(hello.name)) this.#metaReadAt = 0
@@ -141,6 +149,8 @@ export class ClusterNode {
 
   #create(fragment: number, meta: Meta): FragmentHost {
     const { cluster, name, storage, settings, snapshots, logger } = this.#options
+    // The same for all, and for ever.
+    this.#homes ??= homesOf(meta.fragments)
     return new FragmentHost({
       cluster,
       fragment,
@@ -149,7 +159,7 @@ export class ClusterNode {
       window: WINDOW,
       inflight: INFLIGHT,
       storage,
-      settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, homes: homesOf(meta.fragments), ...settings },
+      settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, homes: this.#homes, ...settings },
       snapshots: { ...DEFAULT_SNAPSHOTS, ...snapshots },
       clock: this.#clock,
       logger,
@@ -252,27 +262,34 @@ export class ClusterNode {
    * @param http `host:port` of this node's HTTP side
    */
   async start(http: string): Promise<void> {
-    const { name, rules, advertise } = this.#options
+    const { name, rules, learner, advertise } = this.#options
     const { address, port } = this.#address!
     const link = advertise ?? formatAddress({ address: reachable(address), port })
     this.#pulse.start()
     this.#link = link
-    await this.#metaLog.change((meta) => join(meta, { name, link, http }, rules))
+    await this.#metaLog.change((meta) => join(meta, { name, link, http }, rules, learner))
     await this.#metaChanged()
     this.#tick()
   }
 
-  /** Two nodes of one name would take the lead from each other for ever: the one that came first leaves. */
-  async #usurped(): Promise<void> {
+  /** Two nodes of one name would take the lead from each other for ever: the one that came first leaves. So does who was removed. */
+  async #takeNoPart(why: string): Promise<void> {
     const { name, logger } = this.#options
-    this.#trouble = `another node has joined under the name ${name}: this one takes no more part`
+    this.#trouble = `${why}: this one takes no more part`
     logger.error({ name }, this.#trouble)
     await this.stop(0)
   }
 
   async #metaChanged(): Promise<void> {
-    if (this.#metaLog.meta.members.get(this.#options.name)?.link !== this.#link) return this.#usurped()
-    this.#peers.set(this.#metaLog.meta.members.values())
+    if (this.#closed) return
+    const { name, logger } = this.#options
+    const { members } = this.#metaLog.meta
+    const link = members.get(name)?.link
+    if (link === undefined) return this.#takeNoPart(`the node ${name} was removed from the cluster`)
+    if (link !== this.#link) return this.#takeNoPart(`another node has joined under the name ${name}`)
+    const list = [...members.values()].map(({ name, role }) => (role === 'member' ? name : `${name} (${role})`))
+    logger.info({ members: list, version: this.#metaLog.version }, 'the cluster has changed')
+    this.#peers.set(members.values())
     const view = this.#view()
     for (const gateway of this.#gateways) gateway.send(view)
     this.#peers.tell(view)

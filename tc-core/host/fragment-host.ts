@@ -353,6 +353,9 @@ export class FragmentHost {
 
   #become(role: Role): void {
     if (role === this.#role) return
+    const { term, index, snapshot } = this.#position
+    const { fragment, logger } = this.#options
+    if (role === 'follower') logger.info({ fragment, term, index, snapshot }, 'follows the fragment')
     this.#role = role
     this.#servingChanged()
   }

@@ -340,7 +340,7 @@ export class Leader {
     try {
       await confirmed
       if (await saveSnapshot(log, index, log.position.term, snapshot)) await trim(log)
-      logger.debug({ index, ms: clock.now() - this.#sinceSnapshot.at }, 'snapshot saved, log trimmed')
+      logger.info({ fragment: this.#fragment.state.fragment, index }, 'snapshot saved, log trimmed')
     } catch (error) {
       this.#failed(error)
     } finally {

@@ -73,7 +73,13 @@ export class Replicas {
   }
 
   async #leave(fragment: number, replica: Replica): Promise<void> {
-    if (replica.host.role === 'leader') await this.#handOver(fragment, replica, this.#heir(fragment))
+    if (replica.host.role === 'leader') {
+      const { meta } = this.#options
+      const heir = meta.candidatesOf(fragment).find((node) => this.#isNear(node, fragment, replica))
+      // As long as nobody has caught up it is led from here.
+      if (heir === undefined) return
+      await this.#handOver(fragment, replica, heir)
+    }
     // It may have been placed here again meanwhile.
     if (this.#options.meta.nodesOf(fragment).includes(this.#options.name)) return
     this.#replicas.delete(fragment)
@@ -170,7 +176,7 @@ export class Replicas {
       shouldLead({
         now,
         me: name,
-        placement: meta.nodesOf(fragment),
+        placement: meta.candidatesOf(fragment),
         led,
         lastLeader: host.lastLeader,
         leaderlessSince: replica.leaderlessSince,
@@ -208,22 +214,27 @@ export class Replicas {
       replica.readAt = now
       replica.host.verify()
     }
-    const [first] = meta.nodesOf(fragment)
-    const peer = first === undefined || first === name ? undefined : peers.get(first)
-    const mark = peer?.alive ? peer.follows.get(fragment) : undefined
-    if (mark === undefined || replica.host.index - mark > NEAR) {
+    const [first] = meta.candidatesOf(fragment)
+    if (first === undefined || first === name || !this.#isNear(first, fragment, replica)) {
       replica.returnableSince = 0
       return
     }
     replica.returnableSince ||= now
-    if (now - replica.returnableSince >= SETTLED_MS) void this.#handOver(fragment, replica, first!)
+    if (now - replica.returnableSince >= SETTLED_MS) void this.#handOver(fragment, replica, first)
+  }
+
+  /** Another node follows the fragment, and has caught up with this one. */
+  #isNear(node: string, fragment: number, replica: Replica): boolean {
+    const peer = this.#options.peers.get(node)
+    const mark = peer?.alive ? peer.follows.get(fragment) : undefined
+    return mark !== undefined && replica.host.index - mark <= NEAR
   }
 
   /** The one that is next in order, alive and close behind. */
   #heir(fragment: number): string | undefined {
     const { meta, name, peers } = this.#options
     const follows = (node: string) => peers.get(node)?.follows.get(fragment)
-    const living = meta.nodesOf(fragment).filter((node) => node !== name && peers.get(node)?.alive)
+    const living = meta.candidatesOf(fragment).filter((node) => node !== name && peers.get(node)?.alive)
     return living.find((node) => follows(node) !== undefined) ?? living[0]
   }
 
@@ -255,6 +266,11 @@ export class Replicas {
   abort(): void {
     this.#stopping = true
     for (const { host } of this.#replicas.values()) void host.stop(0)
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#replicas.size
   }
 
   get health(): FragmentHealth[] {

@@ -1,6 +1,6 @@
 // The cluster's own data as a state machine: its members, its fragments, and where each fragment is placed.
 import { Reader, type Writer } from '../wire/bytes.ts'
-import { type Dialect, str16, u16 } from '../wire/fields.ts'
+import { type Dialect, str16, u8, u16 } from '../wire/fields.ts'
 import { type MessageOf, Registry, readFields, table, writeFields } from '../wire/message.ts'
 
 /** A node becomes a member, or comes back under other addresses. */
@@ -10,8 +10,17 @@ export const NodeLeft = table(2, 'nodeLeft', { name: str16 })
 export const FragmentsCreated = table(3, 'fragmentsCreated', { count: u16 })
 /** The replicas of a fragment by name, a comma between two: who comes first is to lead it, the others take over in this order. */
 export const Placed = table(4, 'placed', { fragment: u16, nodes: str16 })
+/** What a member is for from now on: its place in ROLES. */
+export const NodeRole = table(5, 'nodeRole', { name: str16, role: u8 })
 
-const effects = new Registry([NodeJoined, NodeLeft, FragmentsCreated, Placed])
+/**
+ * `member`: holds replicas and leads. `learner`: follows every fragment and never leads. `draining`: its replicas move to others, and it gets
+ * no new ones. The order is the log's.
+ */
+export const ROLES = ['member', 'learner', 'draining'] as const
+export type Role = (typeof ROLES)[number]
+
+const effects = new Registry([NodeJoined, NodeLeft, FragmentsCreated, Placed, NodeRole])
 export type MetaEffect = MessageOf<(typeof effects.tables)[number]>
 
 const DIALECT: Dialect = { version: 1, shortMsg: false }
@@ -22,6 +31,7 @@ export interface Member {
   readonly link: string
   /** `host:port` of its HTTP side. */
   readonly http: string
+  readonly role: Role
 }
 
 export class Meta {
@@ -35,7 +45,12 @@ export class Meta {
     switch (effect.type) {
       case NodeJoined.code: {
         const { name, link, http } = effect
-        this.members.set(name, { name, link, http })
+        this.members.set(name, { name, link, http, role: this.members.get(name)?.role ?? 'member' })
+        return
+      }
+      case NodeRole.code: {
+        const member = this.members.get(effect.name)
+        if (member) this.members.set(effect.name, { ...member, role: ROLES[effect.role] ?? 'member' })
         return
       }
       case NodeLeft.code:
@@ -49,8 +64,19 @@ export class Meta {
     }
   }
 
-  nodesOf(fragment: number): readonly string[] {
+  /** Who may lead a fragment, the one that is to first. */
+  candidatesOf(fragment: number): readonly string[] {
     return this.placement.get(fragment) ?? []
+  }
+
+  /** Who follows a fragment: those that may lead it, and every learner. */
+  nodesOf(fragment: number): readonly string[] {
+    return [...this.candidatesOf(fragment), ...this.named('learner')]
+  }
+
+  /** The nodes of one role. */
+  named(role: Role): string[] {
+    return [...this.members.values()].filter((member) => member.role === role).map(({ name }) => name)
   }
 }
 

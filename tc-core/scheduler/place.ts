@@ -1,5 +1,16 @@
 // Where fragments go: pure decisions over the members and the placement as it is.
-import { FragmentsCreated, type Member, type Meta, type MetaEffect, NodeJoined, NodeLeft, Placed } from './meta.ts'
+import {
+  FragmentsCreated,
+  type Member,
+  type Meta,
+  type MetaEffect,
+  NodeJoined,
+  NodeLeft,
+  NodeRole,
+  Placed,
+  ROLES,
+  type Role
+} from './meta.ts'
 
 export interface PlacementRules {
   /** Fragments of a cluster at its birth. */
@@ -8,28 +19,44 @@ export interface PlacementRules {
   readonly replicas: number
 }
 
-/** What is to be logged when a node starts; empty when everything is so already. */
-export function join(meta: Meta, member: Member, rules: PlacementRules): MetaEffect[] {
+/**
+ * What is to be logged when a node starts; empty when everything is so already.
+ * @param learner it wants to be one: so it is when it is new, or was one before. A learner that starts without this is promoted.
+ */
+export function join(meta: Meta, member: Omit<Member, 'role'>, rules: PlacementRules, learner = false): MetaEffect[] {
+  const { name, link, http } = member
   const effects: MetaEffect[] = []
-  const known = meta.members.get(member.name)
-  if (!known || known.link !== member.link || known.http !== member.http) {
-    effects.push({ type: NodeJoined.code, ...member })
-  }
+  const known = meta.members.get(name)
+  if (!known || known.link !== link || known.http !== http) effects.push({ type: NodeJoined.code, name, link, http })
+  const before = known?.role ?? 'member'
+  const role = learner ? (known?.role ?? 'learner') : before === 'learner' ? 'member' : before
+  if (role !== before) effects.push({ type: NodeRole.code, name, role: ROLES.indexOf(role) })
   if (meta.fragments === 0) effects.push({ type: FragmentsCreated.code, count: rules.fragments })
-  const names = [...meta.members.keys()]
-  if (!known) names.push(member.name)
-  return [...effects, ...placed(meta, names, meta.fragments || rules.fragments, rules.replicas)]
+  return [...effects, ...placed(meta, members(meta, name, role), meta.fragments || rules.fragments, rules.replicas)]
 }
 
 /** What is to be logged when a node leaves for good. */
 export function leave(meta: Meta, name: string, rules: PlacementRules): MetaEffect[] {
   if (!meta.members.has(name)) return []
-  const names = [...meta.members.keys()].filter((other) => other !== name)
-  return [{ type: NodeLeft.code, name }, ...placed(meta, names, meta.fragments, rules.replicas)]
+  return [{ type: NodeLeft.code, name }, ...placed(meta, members(meta, name, null), meta.fragments, rules.replicas)]
+}
+
+/** What is to be logged when a node is to be something else. */
+export function become(meta: Meta, name: string, role: Role, rules: PlacementRules): MetaEffect[] {
+  if ((meta.members.get(name)?.role ?? role) === role) return []
+  const effect = { type: NodeRole.code, name, role: ROLES.indexOf(role) } as const
+  return [effect, ...placed(meta, members(meta, name, role), meta.fragments, rules.replicas)]
+}
+
+/** Who may lead when `name` has this role; null: when it is gone. */
+function members(meta: Meta, name: string, role: Role | null): string[] {
+  const names = meta.named('member')
+  if (role !== 'member') return names.filter((other) => other !== name)
+  return names.includes(name) ? names : [...names, name]
 }
 
 function placed(meta: Meta, names: readonly string[], fragments: number, replicas: number): MetaEffect[] {
-  const before = Array.from({ length: fragments }, (_, fragment) => meta.nodesOf(fragment))
+  const before = Array.from({ length: fragments }, (_, fragment) => meta.candidatesOf(fragment))
   return place(before, names, replicas).flatMap((nodes, fragment) =>
     nodes.join() === before[fragment]!.join() ? [] : [{ type: Placed.code, fragment, nodes: nodes.join() } as const]
   )

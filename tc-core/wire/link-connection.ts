@@ -30,6 +30,7 @@ export class LinkConnection {
   /** Bytes without which there is nothing to read yet. */
   #need = 4
   #closed = false
+  #released: ((rest: Buffer) => void) | null = null
   #pings = 0
   readonly #pinger: NodeJS.Timeout
   /** When something came last, ms. */
@@ -96,6 +97,7 @@ export class LinkConnection {
         pos = end
       }
     }
+    if (this.#released) return this.#released(Buffer.from(bytes.subarray(pos)))
     this.#held = bytes.length - pos
     this.#pieces = this.#held === 0 ? [] : [Buffer.from(bytes.subarray(pos))]
   }
@@ -118,6 +120,14 @@ export class LinkConnection {
   #ping(): void {
     if (this.silence > SILENT_MS) this.close(`nothing came for ${SILENT_MS} ms`)
     else this.send({ type: Ping.code, sequence: ++this.#pings })
+  }
+
+  /** During a frame: what comes after it, and all that still comes, is no business of this end any more. `then` gets what is here of it. */
+  release(then: (rest: Buffer) => void): void {
+    this.flush()
+    this.#closed = true
+    this.#released = then
+    clearInterval(this.#pinger)
   }
 
   close(reason: string): void {

@@ -1,8 +1,9 @@
 // The dialling end of a link: connects, says who it is, and dials again when the link is down.
-import { connect } from 'node:net'
-import { parseAddress } from './address.ts'
+import { connect, type Socket } from 'node:net'
+import { type Address, parseAddress } from './address.ts'
 import { LinkConnection } from './link-connection.ts'
-import { Hello, LINK_PROTOCOL, type LinkFrame, type LinkRole } from './link-frames.ts'
+import { Hello, LINK_PROTOCOL, type LinkFrame, type LinkRole, Proof, Through } from './link-frames.ts'
+import { LinkKey, WRONG_KEY } from './link-key.ts'
 import type { MessageOf } from './message.ts'
 
 /** Who says hello. */
@@ -12,6 +13,8 @@ export interface Identity {
   readonly name: string
   /** Drawn anew with every start of the process. */
   readonly writer: bigint
+  /** The cluster's key; empty or not given: there is none. */
+  readonly key?: string
 }
 
 export interface DialHandler {
@@ -24,11 +27,21 @@ export interface DialHandler {
   refused(): void
   /** Who listens there is none of ours. Dialled again all the same, and said once for each reason. */
   foreign(reason: string): void
+  /** A node that the other side may be reached through, `host:port`; undefined: there is none. Asked when it cannot be reached itself. */
+  through?(): string | undefined
 }
+
+export type Connect = (address: Address) => Socket
+
+const dial: Connect = (address) => connect({ ...address, noDelay: true })
 
 const CONNECT_MS = 1_000
 const REDIAL_MIN_MS = 20
 const REDIAL_MAX_MS = 500
+/** A link that ended after such a silence is dialled through another node first, ms: the way itself may be broken. */
+const LONG_SILENCE_MS = 1_000
+/** How often it is tried whether a node can be reached without another in between, ms. */
+const DIRECT_MS = 10_000
 
 export class DialledLink {
   readonly address: string
@@ -41,10 +54,17 @@ export class DialledLink {
   #pause = REDIAL_MIN_MS
   #foreign = ''
   #timer: NodeJS.Timeout | null = null
+  #throughNext = false
+  /** The node in between, if there is one. */
+  #through: string | undefined
+  #key!: LinkKey
+  #hello: MessageOf<typeof Hello> | null = null
+  readonly #connect: Connect
 
   /** @param address `host:port` */
-  constructor(address: string, identity: Identity, now: () => number, handler: DialHandler) {
+  constructor(address: string, identity: Identity, now: () => number, handler: DialHandler, connect = dial) {
     this.address = address
+    this.#connect = connect
     this.#identity = identity
     this.#now = now
     this.#handler = handler
@@ -60,33 +80,83 @@ export class DialledLink {
     return this.#up ? this.#connection!.silence : Number.POSITIVE_INFINITY
   }
 
+  /** The node in between; undefined: there is none. */
+  get through(): string | undefined {
+    return this.#up ? this.#through : undefined
+  }
+
   #dial(): void {
-    const address = parseAddress(this.address)
+    this.#through = this.#throughNext ? this.#handler.through?.() : undefined
+    const through = this.#through
+    const address = parseAddress(through ?? this.address)
     if (!address) return this.#handler.foreign('that is no HOST:PORT')
-    const socket = connect({ ...address, noDelay: true })
+    const socket = this.#connect(address)
     socket.setTimeout(CONNECT_MS, () => socket.destroy(new Error(`no connection within ${CONNECT_MS} ms`)))
     socket.once('connect', () => socket.setTimeout(0))
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED') this.#handler.refused()
+      if (error.code === 'ECONNREFUSED' && through === undefined) this.#handler.refused()
     })
+    // The node in between says hello before it hears that it is not meant.
+    let foreignHellos = through === undefined ? 0 : 1
+    this.#hello = null
+    this.#key = new LinkKey(this.#identity.key ?? '', 'dialler')
     this.#connection = new LinkConnection(socket, this.#now, {
-      frame: (frame) => (frame.type === Hello.code ? this.#hello(frame) : this.#handler.frame(frame)),
+      frame: (frame) => {
+        if (this.#up) return this.#handler.frame(frame)
+        if (frame.type === Hello.code && foreignHellos-- <= 0) this.#helloCame(frame)
+        else if (frame.type === Proof.code) this.#proven(frame.mac)
+      },
       closed: (reason) => this.#closed(reason)
     })
-    this.#connection.send({ type: Hello.code, protocol: LINK_PROTOCOL, ...this.#identity })
+    if (through !== undefined) this.#connection.send({ type: Through.code, link: this.address })
+    const { challenge } = this.#key
+    this.#connection.send({ type: Hello.code, protocol: LINK_PROTOCOL, ...this.#identity, challenge })
   }
 
-  #hello(hello: MessageOf<typeof Hello>): void {
+  #helloCame(hello: MessageOf<typeof Hello>): void {
     if (hello.protocol !== LINK_PROTOCOL) return this.#turnAway(`it speaks link protocol ${hello.protocol}`)
     if (hello.cluster !== this.#identity.cluster) return this.#turnAway(`it belongs to cluster ${hello.cluster}`)
+    const trouble = this.#key.meet(hello.challenge)
+    if (trouble !== null) return this.#turnAway(trouble)
+    this.#hello = hello
+    if (this.#key.isOpen) this.#isUp()
+    else this.#connection!.send({ type: Proof.code, mac: this.#key.proof })
+  }
+
+  #proven(mac: Buffer): void {
+    if (!this.#hello || !this.#key.proves(mac)) return this.#turnAway(WRONG_KEY)
+    this.#isUp()
+  }
+
+  #isUp(): void {
     this.#foreign = ''
     this.#up = true
     this.#pause = REDIAL_MIN_MS
-    this.#handler.up(hello)
+    if (this.#through !== undefined) this.#timer = setTimeout(() => this.#tryDirect(), DIRECT_MS)
+    this.#handler.up(this.#hello!)
+  }
+
+  /** Ends a link through another node as soon as the other side can be reached again: it is dialled itself then. */
+  #tryDirect(): void {
+    const address = parseAddress(this.address)!
+    const connection = this.#connection
+    const socket = this.#connect(address)
+    socket.setTimeout(CONNECT_MS, () => socket.destroy())
+    socket.once('error', () => {})
+    socket.once('connect', () => {
+      if (this.#connection === connection) connection?.close('it can be reached itself')
+      socket.destroy()
+    })
+    this.#timer = setTimeout(() => this.#tryDirect(), DIRECT_MS)
   }
 
   #turnAway(reason: string): void {
+    this.#hello = null
     this.#connection!.close(reason)
+    this.#isForeign(reason)
+  }
+
+  #isForeign(reason: string): void {
     if (reason === this.#foreign) return
     this.#foreign = reason
     this.#handler.foreign(reason)
@@ -98,13 +168,17 @@ export class DialledLink {
 
   #closed(reason: string): void {
     const wasUp = this.#up
+    this.#throughNext = wasUp ? this.silence > LONG_SILENCE_MS : !this.#throughNext
     this.#up = false
+    if (this.#timer) clearTimeout(this.#timer)
     this.#connection = null
     if (!this.#closing) {
       this.#timer = setTimeout(() => this.#dial(), wasUp ? 0 : this.#pause)
       if (!wasUp) this.#pause = Math.min(this.#pause * 2, REDIAL_MAX_MS)
     }
     if (wasUp) this.#handler.down(reason)
+    // It looked at our proof and hung up before its own was here.
+    else if (this.#hello && !this.#closing) this.#isForeign(WRONG_KEY)
   }
 
   close(): void {

@@ -12,13 +12,17 @@ const rest: Field<Buffer> = {
   skip: (r) => void r.skip(r.left)
 }
 
-/** The first frame of both sides. `writer` is drawn anew with every start of a process. */
+/**
+ * The first frame of both sides. `writer` is drawn anew with every start of a process. `challenge`: 16 bytes that are drawn anew for every
+ * link, by who has a cluster key; empty without one.
+ */
 export const Hello = table(1, 'hello', {
   protocol: u8,
   role: u8,
   cluster: str16,
   name: str16,
-  writer: i64
+  writer: i64,
+  challenge: rest
 })
 
 /** Asked to know that the other side lives; answered at once. */
@@ -93,6 +97,11 @@ export const GatewayAt = table(20, 'gatewayAt', { transaction: str16, control: s
 /** Every gateway that has a link to this node. JSON: see Place in link.ts. */
 export const Gateways = table(21, 'gateways', { json: str32 })
 
+/** Both sides, after their hellos, when there is a cluster key: see link-key.ts. */
+export const Proof = table(22, 'proof', { mac: rest })
+/** Before the hello of a gateway that does not reach a node itself: the rest of the connection is for the node whose link is at `link`. */
+export const Through = table(23, 'through', { link: str16 })
+
 export const linkFrames = new Registry([
   Hello,
   Ping,
@@ -114,7 +123,9 @@ export const linkFrames = new Registry([
   HandOver,
   Follows,
   GatewayAt,
-  Gateways
+  Gateways,
+  Proof,
+  Through
 ])
 
 export type LinkFrame = MessageOf<(typeof linkFrames.tables)[number]>

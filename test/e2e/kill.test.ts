@@ -21,7 +21,7 @@ async function fragments(httpPort: number): Promise<Fragment[]> {
   return ((await response.json()) as { fragments: Fragment[] }).fragments
 }
 
-test('ten kills under load, judged from outside', async (t) => {
+test('M20: one process with one fragment: ten kills under load, judged from outside', async (t) => {
   t.timeout(300_000)
   const kv = `sqlite:${temporaryDirectory(t)}`
   // Small snapshots: kills also hit while they are written and while the log is trimmed.

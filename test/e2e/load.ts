@@ -11,7 +11,7 @@ const ROWS = 120
 const TIMEOUT_MS = 5_000
 
 export class Load {
-  readonly #port: number
+  readonly #port: () => number
   readonly #judge: Judge
   readonly #r: Random
   #tm: Promise<SeataClient> | null = null
@@ -22,8 +22,9 @@ export class Load {
   /** Answers that did not come. */
   lost = 0
 
-  constructor(port: number, judge: Judge, seed: number) {
-    this.#port = port
+  /** @param port of the coordinator; a function where it may be another with the next connection */
+  constructor(port: number | (() => number), judge: Judge, seed: number) {
+    this.#port = typeof port === 'number' ? () => port : port
     this.#judge = judge
     this.#r = random(seed)
   }
@@ -54,7 +55,7 @@ export class Load {
   async #dial(role: 'tm' | 'rm'): Promise<SeataClient> {
     for (;;) {
       try {
-        const client = await SeataClient.connect({ port: this.#port, timeoutMs: 30_000 })
+        const client = await SeataClient.connect({ port: this.#port(), timeoutMs: 30_000 })
         client.socket.once('close', () => {
           if (role === 'tm') this.#tm = null
           else this.#rm = null

@@ -1,8 +1,9 @@
 // The command as a user runs it: its line, its options, its end by signal and by kill -9, and a full disk.
 import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
+import { readArguments } from '../../plugin/arguments.ts'
 import { BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
 import { eventually } from '../host/harness.ts'
 import { connect, ServerProcess, temporaryDirectory } from './servers.ts'
@@ -27,6 +28,72 @@ test('start prints one line with both addresses, the store and the version', asy
   t.true(xid.startsWith(`127.0.0.1:${port}:`))
   t.is((await client.commit(xid)).globalStatus, GlobalStatus.Committed)
 })
+
+test('T2: without a word about ports, a client finds it on 8091, and its address is all that a client has to know', async (t) => {
+  // An address of its own on the loopback: somebody may have the port on the usual one.
+  const host = '127.82.9.1'
+  const server = new ServerProcess(t, ['start', '--kv', 'memory:', '--host', host])
+  await server.ready()
+  t.true(server.stdout.includes(`Seata on ${host}:8091, HTTP on ${host}:7091`))
+  const client = await connect(t, { host, port: 8091 })
+  await client.registerTM()
+  await client.registerRM('tcc')
+  const { xid } = await client.begin()
+  t.is((await client.register(xid, 'tcc', BranchType.TCC)).resultCode, 1)
+  t.is((await client.commit(xid)).globalStatus, GlobalStatus.Committed)
+})
+
+test('R20: several on one host by their HTTP ports alone: the ports for clients and links follow', async (t) => {
+  t.timeout(60_000)
+  const host = '127.82.9.2'
+  const clients = [7091, 7191, 7291].map(async (httpPort) => {
+    const server = new ServerProcess(t, ['start', '--kv', 'memory:', '--host', host, '--http-port', String(httpPort)])
+    t.deepEqual(await server.ready(), { port: httpPort + 1000, httpPort })
+    const client = await connect(t, { host, port: httpPort + 1000 })
+    await client.registerTM()
+    t.true((await client.begin()).xid.startsWith(`${host}:${httpPort + 1000}:`))
+  })
+  await Promise.all(clients)
+  const link = (...args: string[]) => readArguments('node', args, {}).config.link
+  t.is(link(), '127.0.0.1:9091')
+  t.is(link('--http-port', '7291'), '127.0.0.1:9191')
+  t.is(link('--http-port', '7291', '--link', 'n1:1'), 'n1:1')
+  t.is(readArguments('start', ['--http-port', '7191', '--port', '5'], {}).config.port, 5)
+  t.is(readArguments('start', ['--http-port', '0'], {}).config.port, 8091)
+})
+
+test('R3: it needs nobody: the process has no connection but those of its clients', async (t) => {
+  const server = new ServerProcess(t, ['start', ...free, '--kv', `sqlite:${temporaryDirectory(t)}`])
+  const { port, httpPort } = await server.ready()
+  const client = await connect(t, { port })
+  await client.registerTM()
+  await client.registerRM('tcc')
+  const { xid } = await client.begin()
+  await client.register(xid, 'tcc', BranchType.TCC)
+  t.is((await client.commit(xid)).globalStatus, GlobalStatus.Committed)
+  const sockets = socketsOf(server.child.pid!)
+  const listens = sockets.filter(({ remotePort }) => remotePort === 0).map(({ localPort }) => localPort)
+  t.deepEqual(listens.sort(), [port, httpPort].sort())
+  const peers = sockets.filter(({ remotePort }) => remotePort !== 0)
+  t.deepEqual(peers, [{ localPort: port, remotePort: client.socket.localPort! }])
+})
+
+/** The TCP sockets of a process, as the kernel has them. */
+function socketsOf(pid: number): { localPort: number; remotePort: number }[] {
+  const open = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? []
+    } catch {
+      return []
+    }
+  })
+  const lines = ['tcp', 'tcp6'].flatMap((kind) => readFileSync(`/proc/${pid}/net/${kind}`, 'utf8').split('\n').slice(1))
+  const portOf = (address: string) => Number.parseInt(address.split(':')[1]!, 16)
+  return lines.flatMap((line) => {
+    const [, local, remote, , , , , , , inode] = line.trim().split(/\s+/)
+    return open.includes(inode ?? '') ? { localPort: portOf(local!), remotePort: portOf(remote!) } : []
+  })
+}
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal}: what is in flight is finished, then it ends with 0`, async (t) => {
@@ -154,7 +221,7 @@ test('mistakes in options stop the start with a message that names key, value an
     [['extra'], {}, /extra is not an option/],
     [['--kv', 'mysql://x'], {}, /--kv is "mysql:\/\/x", allowed is sqlite:DIR, lmdb:DIR, memory:/],
     [['--log-level', 'loud'], {}, /--log-level is "loud", allowed is one of fatal, error/],
-    [['--fragments', '65'], {}, /--fragments is 65, allowed is a whole number, 1 to 64/],
+    [['--fragments', '129'], {}, /--fragments is 129, allowed is a whole number, 1 to 128/],
     [['--advertise', `${'a'.repeat(60)}:1`], {}, /--advertise is .* at most 44 characters/],
     [['--config', join(directory, 'none.yml')], {}, /none\.yml cannot be read/],
     [['--config', yaml('prot: 1')], {}, /prot in .*\.yml is not an option, did you mean port\?/],

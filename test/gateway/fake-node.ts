@@ -54,7 +54,14 @@ export class FakeNode {
       })
       this.links.push(link)
       link.send({
-        ...{ type: f.Hello.code, protocol: f.LINK_PROTOCOL, role: f.LinkRole.Node, cluster: 'test', writer: 1n },
+        ...{
+          type: f.Hello.code,
+          protocol: f.LINK_PROTOCOL,
+          role: f.LinkRole.Node,
+          cluster: 'test',
+          writer: 1n,
+          challenge: Buffer.alloc(0)
+        },
         ...{ name: this.name, ...this.hello }
       })
     })

@@ -50,7 +50,8 @@ test('M11: every message goes to the fragment of its XID, a begin to the one tha
   n2.on = n2.confirm
   const c = await client()
   await c.registerTM()
-  const byXid = [7, 9, 15, 17].map((type) => ({ type, extraData: '', globalStatus: 1 }))
+  const branch = { branchId: 7n, branchType: 0, resourceId: 'db', lockKey: 't:1', applicationData: '', status: 1 }
+  const byXid = [7, 9, 11, 13, 15, 17, 21].map((type) => ({ type, extraData: '', globalStatus: 1, ...branch }))
   for (const [i, message] of byXid.entries()) {
     t.is((await c.request({ ...message, xid: xidOf(0) }, { id: 10 + i })).type, message.type + 1)
     t.is((await c.request({ ...message, xid: xidOf(1) }, { id: 20 + i })).type, message.type + 1)
@@ -223,6 +224,29 @@ test('M19: a route that is wrong is put right by what the nodes say again and ag
   n1.lead({ 0: 3 })
   t.is((await c.answer(5)).message!.resultCode, 1)
   t.is(n2.requests.length, 1)
+})
+
+test('M19: a route that is wrong in the table of one gateway is found by its check, put right and counted', async (t) => {
+  const { n1, n2, links, gateway, logger, client } = await pair(t)
+  n1.on = (request) => (request.fragment === 1 ? n1.refuse(request, 1) : n1.confirm(request))
+  n2.on = n2.confirm
+  const c = await client()
+  await c.registerTM()
+  t.is(links.mismatches, 0)
+  links.corrupt(1, 'n1')
+  t.is(leaderOf(links, 1), 'n1')
+  const at = performance.now()
+  c.send(commit(1), { id: 5 })
+  t.is((await c.answer(5)).message!.resultCode, 1, 'who was sent the wrong way is answered all the same')
+  await eventually(() => leaderOf(links, 1) === 'n2')
+  t.true(performance.now() - at < 2_500, 'within the interval of a second')
+  t.is(links.mismatches, 1)
+  links.corrupt(0, 'nobody')
+  await eventually(() => leaderOf(links, 0) === 'n1')
+  t.is(links.mismatches, 2)
+  t.is(logger.lines.filter(({ text }) => text === 'routes were wrong and are put right').length, 2)
+  t.is(gateway.parked, 0)
+  t.is((await c.request(commit(0), { id: 6 })).resultCode, 1)
 })
 
 test('limit: requests that wait for a leader; one more is refused at once', async (t) => {

@@ -40,6 +40,10 @@ async function ask(url: string, group = '') {
   return (await response.json()) as { nodes: { transaction: { port: number }; role: string }[]; term: number }
 }
 
+/** The hosts that are named leaders. */
+const leaders = (nodes: readonly { transaction: { host: string }; role: string }[]) =>
+  nodes.filter(({ role }) => role === 'LEADER').map(({ transaction }) => transaction.host)
+
 test('R4, M18: the cluster, with exactly what every Java client can read, and the group that was asked for', async (t) => {
   const { app, metadata } = await start(t)
   for (const [query, group] of [
@@ -54,9 +58,44 @@ test('R4, M18: the cluster, with exactly what every Java client can read, and th
     t.is(response.headers['cache-control'], 'no-store')
     const of = (host: string, role: string) =>
       `{"control":{"host":"${host}","port":7091},"transaction":{"host":"${host}","port":8091},"group":"${group}","role":"${role}"}`
-    const nodes = `[${of('10.1.1.1', 'LEADER')},${of('fd00::2', 'FOLLOWER')}]`
-    t.is(response.body, `{"nodes":${nodes},"storeMode":"raft","term":${metadata.term}}`)
+    const either = [
+      `[${of('10.1.1.1', 'LEADER')},${of('fd00::2', 'FOLLOWER')}]`,
+      `[${of('10.1.1.1', 'FOLLOWER')},${of('fd00::2', 'LEADER')}]`
+    ]
+    t.true(either.some((nodes) => response.body === `{"nodes":${nodes},"storeMode":"raft","term":${metadata.term}}`))
   }
+})
+
+test('R4, M3: a node that is a learner is shown as one, where the leader is: it takes no clients', async (t) => {
+  const { app, metadata } = await start(t)
+  const before = metadata.term
+  metadata.set([HERE, THERE], 2)
+  t.true(metadata.term > before, 'who watches hears of it')
+  const { nodes } = (await app.inject('/metadata/v1/cluster')).json()
+  t.deepEqual(nodes.map(({ role }: { role: string }) => role).sort(), ['FOLLOWER', 'LEADER', 'LEARNER', 'LEARNER'])
+  const leader = nodes.find(({ role }: { role: string }) => role === 'LEADER')
+  for (const learner of nodes.slice(2)) t.deepEqual(learner, { ...leader, role: 'LEARNER' })
+})
+
+test('R4: every gateway names a client the same leader, clients are spread, and only those of a gateway that goes are sent elsewhere', async (t) => {
+  const names = ['g1', 'g2', 'g3']
+  const place = (name: string) => ({ name, transaction: `${name}.example:8091`, control: `${name}.example:7091` })
+  const named = async (places: readonly string[], client: string) => {
+    const metadata = new Metadata()
+    metadata.set(places.map(place))
+    return leaders((metadata.cluster('default', client) as { nodes: never[] }).nodes)[0]!
+  }
+  const hits = new Map<string, number>()
+  for (let i = 0; i < 300; i++) {
+    const client = `10.0.${i >> 8}.${i & 255}`
+    const leader = await named(names, client)
+    t.is(await named(['g3', 'g1', 'g2'], client), leader)
+    const without = await named(['g1', 'g2'], client)
+    if (leader !== 'g3.example') t.is(without, leader)
+    hits.set(leader, (hits.get(leader) ?? 0) + 1)
+  }
+  t.is(hits.size, 3)
+  for (const [name, count] of hits) t.true(count > 60, `${name}: ${count}`)
 })
 
 test("R4, R5: what Seata's raft server was asked is answered as it answers, byte for byte or in its shape", async (t) => {
@@ -170,13 +209,20 @@ test('a client that goes away leaves no watch behind', async (t) => {
   await eventually(() => metadata.watches === 0)
 })
 
-test('limit: watches that wait; one more hears at once that nothing changed', async (t) => {
+test('limit: watches that wait; one more hears soon that nothing changed, and one beyond twice as many at once', async (t) => {
   const { watch, metadata } = await start(t, new Metadata(3))
-  const watching = Array.from({ length: 3 }, () => watch(`default=${metadata.term}`))
+  const known = `default=${metadata.term}`
+  const watching = Array.from({ length: 3 }, () => watch(known))
   await eventually(() => metadata.watches === 3)
-  const more = await watch(`default=${metadata.term}`)
-  t.like(more, { status: 304, body: '' })
-  t.true(more.ms < 5_000)
+  const more = Array.from({ length: 3 }, () => watch(known))
+  await eventually(() => metadata.watches === 6)
+  const beyond = await watch(known)
+  t.like(beyond, { status: 304, body: '' })
+  t.true(beyond.ms < 900, `${beyond.ms} ms`)
+  for (const answer of await Promise.all(more)) {
+    t.like(answer, { status: 304, body: '' })
+    t.true(answer.ms > 900 && answer.ms < 5_000, `${answer.ms} ms: who asks again at once must not spin`)
+  }
   t.is(metadata.watches, 3)
   t.is((await watch('default=0')).status, 200)
   metadata.set([HERE])
@@ -214,27 +260,31 @@ test('R4, R5: a gateway names itself while no node can be asked', async (t) => {
   ])
 })
 
-test('R5, T19: a watch at one gateway hears of another that comes, and of one that is killed', async (t) => {
+test('R5, T19: a watch at any gateway hears of another that comes and of one that is killed, and the leader changes', async (t) => {
   t.timeout(60_000)
   const cluster = new Cluster(t)
   await cluster.node('n1')
-  const a = await cluster.gateway()
-  const url = `http://127.0.0.1:${a.httpPort}`
-  const named = async () => (await ask(url)).nodes.map(({ transaction }) => transaction.port)
-  /** What is done changes whom the first gateway names, and who waits there hears of it within a second. */
-  const changes = async (what: () => Promise<unknown>) => {
-    const body = `default=${(await ask(url)).term}`
-    const watching = fetch(`${url}/metadata/v1/watch`, { method: 'POST', headers: FORM, body })
+  const gateways = [await cluster.gateway()]
+  const url = (of: { httpPort: number }) => `http://127.0.0.1:${of.httpPort}`
+  const ports = async (of: { httpPort: number }) =>
+    (await ask(url(of))).nodes.map(({ transaction }) => transaction.port)
+  const leader = async (of: { httpPort: number }) =>
+    (await ask(url(of))).nodes.find(({ role }) => role === 'LEADER')!.transaction.port
+  /** What is done changes what a gateway tells, and who waits there hears of it within a second. */
+  const changes = async (at: { httpPort: number }, what: () => Promise<unknown>) => {
+    const body = `default=${(await ask(url(at))).term}`
+    const watching = fetch(`${url(at)}/metadata/v1/watch`, { method: 'POST', headers: FORM, body })
     await what()
     const done = performance.now()
     t.is((await watching).status, 200)
     t.true(performance.now() - done < 1000)
-    return named()
   }
-  const b = await cluster.gateway()
-  await eventually(async () => (await named()).length === 2)
-  t.deepEqual(await changes(() => b.process.kill('SIGKILL')), [a.port])
-  let c = b
-  const after = await changes(async () => (c = await cluster.gateway()))
-  t.deepEqual(after, [a.port, c.port])
+  await changes(gateways[0]!, async () => void gateways.push(await cluster.gateway()))
+  const [a, b] = gateways as [(typeof gateways)[0], (typeof gateways)[0]]
+  await eventually(async () => (await ports(a)).length === 2 && (await ports(b)).length === 2)
+  t.is(await leader(a), await leader(b), 'both name the same')
+  const [leading, following] = (await leader(a)) === a.port ? [a, b] : [b, a]
+  await changes(following, () => leading.process.kill('SIGKILL'))
+  t.deepEqual(await ports(following), [following.port])
+  t.is(await leader(following), following.port)
 })

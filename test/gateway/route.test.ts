@@ -1,5 +1,6 @@
 // The routing table row by row, the ring, and the ids that the gateway proposes.
 import test from 'ava'
+import fc from 'fast-check'
 import { shardingStrategy } from '../../gateway/ring.ts'
 import { fragmentOfXid, treatmentOf } from '../../gateway/route.ts'
 import { XidSource } from '../../gateway/xid-source.ts'
@@ -7,7 +8,7 @@ import { messages } from '../../tc-core/wire/messages/index.ts'
 import { fragmentOf, MAX_FRAGMENT, transactionId } from '../../tc-core/wire/xid.ts'
 import { random } from '../core/random.ts'
 
-test('what becomes of every message there is', (t) => {
+test('M11: what becomes of every message there is', (t) => {
   const treatments = Object.fromEntries(
     messages.tables.map((table) => [table.name, treatmentOf(table.code) ?? 'refused'])
   )
@@ -45,7 +46,7 @@ test('what becomes of every message there is', (t) => {
   })
 })
 
-test('an xid names its fragment for ever: whatever the fragment, the time and the sequence', (t) => {
+test('M7: an xid names its fragment for ever: whatever the fragment, the time and the sequence', (t) => {
   const r = random(1)
   for (let i = 0; i < 2000; i++) {
     const fragment = r.below(MAX_FRAGMENT + 1)
@@ -54,7 +55,7 @@ test('an xid names its fragment for ever: whatever the fragment, the time and th
   }
 })
 
-test('an xid of another coordinator, or no xid at all, goes to one and the same fragment', (t) => {
+test('M10: an xid of another coordinator, or no xid at all, goes to one and the same fragment, which says that it knows none such', (t) => {
   const ring = shardingStrategy('consistent-hash', [0, 1, 2])
   const exists = (fragment: number) => fragment <= 2
   for (const xid of [
@@ -73,26 +74,63 @@ test('an xid of another coordinator, or no xid at all, goes to one and the same 
   t.is(fragmentOfXid(own, exists, ring), 2)
 })
 
-test('the ring spreads a million ids evenly: max/mean at most 1.15 for 3 to 16 fragments', (t) => {
-  for (const count of [3, 8, 16]) {
-    const groups = Array.from({ length: count }, (_, i) => i)
-    const ring = shardingStrategy('consistent-hash', groups)
-    const hits = new Array<number>(count).fill(0)
-    const ids = 1_000_000 / 5
-    for (let i = 0; i < ids; i++) hits[ring.determineGroup(`${1_800_000_000_000 + i}:${i}`)]!++
-    const worst = Math.max(...hits) / (ids / count)
-    t.true(worst <= 1.15, `${count} fragments: ${worst}`)
+test('M8: the strategies spread a million ids evenly: max/mean at most 1.15 for 3 to 16 fragments', (t) => {
+  t.timeout(120_000)
+  for (const name of ['consistent-hash', 'range']) {
+    for (const count of [3, 8, 16]) {
+      const groups = Array.from({ length: count }, (_, i) => i)
+      const strategy = shardingStrategy(name, groups)
+      t.deepEqual(strategy.getAllGroups(), groups)
+      const hits = new Array<number>(count).fill(0)
+      const ids = 1_000_000
+      for (let i = 0; i < ids; i++) hits[strategy.determineGroup(`${1_800_000_000_000 + i}:${i}`)]!++
+      const worst = Math.max(...hits) / (ids / count)
+      t.true(worst <= 1.15, `${name}, ${count} fragments: ${worst}`)
+    }
   }
 })
 
-test('the ring is the same in every process, and a strategy of no such name is refused', (t) => {
+test('M2, M11: an xid goes to one fragment that exists, whatever the strategy, and whatever fragments are open now or later', (t) => {
+  const strategies = ['consistent-hash', 'range']
+  const group = fc.integer({ min: 0, max: 40 })
+  const groups = fc.uniqueArray(group, { minLength: 1, maxLength: 12 })
+  fc.assert(
+    fc.property(groups, groups, fc.constantFrom(...strategies), fc.string(), (before, after, name, key) => {
+      const strategy = shardingStrategy(name, before)
+      const chosen = strategy.determineGroup(key)
+      t.true(before.includes(chosen))
+      t.is(shardingStrategy(name, before).determineGroup(key), chosen, 'the same after a restart')
+      const xid = new XidSource('10.0.0.7:8091').next(chosen, Date.now())
+      const exists = (fragment: number) => before.includes(fragment) || after.includes(fragment)
+      for (const later of strategies) {
+        t.is(fragmentOfXid(xid, exists, shardingStrategy(later, after)), chosen)
+        t.is(fragmentOfXid(xid, exists, shardingStrategy(later, [])), chosen)
+      }
+    })
+  )
+})
+
+test('M11: what follows a begin lands in its fragment: a hundred thousand begins of as many applications', (t) => {
+  const all = Array.from({ length: 16 }, (_, fragment) => fragment)
+  const ring = shardingStrategy('consistent-hash', all)
+  const source = new XidSource('10.0.0.7:8091')
+  const r = random(3)
+  let wrong = 0
+  for (let i = 0; i < 100_000; i++) {
+    const fragment = ring.determineGroup(`application-${r.below(2 ** 31)}`)
+    if (fragmentOfXid(source.next(fragment, Date.now()), (f) => f < 16, ring) !== fragment) wrong++
+  }
+  t.is(wrong, 0)
+})
+
+test('M8: the ring is the same in every process, and a strategy of no such name is refused', (t) => {
   const [a, b] = [shardingStrategy('consistent-hash', [0, 1, 2]), shardingStrategy('consistent-hash', [0, 1, 2])]
   for (let i = 0; i < 100; i++) t.is(a.determineGroup(`key-${i}`), b.determineGroup(`key-${i}`))
   t.is(shardingStrategy('consistent-hash', [4]).determineGroup('x'), 4)
   t.throws(() => shardingStrategy('modulo', [0]), { message: /consistent-hash/ })
 })
 
-test('proposed ids never repeat, not even beyond 4096 in one ms, and carry the advertised address', (t) => {
+test('M7: proposed ids never repeat, not even beyond 4096 in one ms, and are ip:port:transactionId as Java reads it', (t) => {
   const source = new XidSource('10.0.0.7:8091')
   const seen = new Set<string>()
   const now = Date.now()
@@ -101,5 +139,9 @@ test('proposed ids never repeat, not even beyond 4096 in one ms, and carry the a
   for (const xid of seen) {
     t.true(xid.startsWith('10.0.0.7:8091:'))
     t.is(fragmentOf(xid), 3)
+    // Java: everything up to the last colon is the address that its load balancer looks for, the rest a positive long.
+    const id = xid.slice(xid.lastIndexOf(':') + 1)
+    t.regex(id, /^[1-9]\d*$/)
+    t.true(BigInt(id) < 2n ** 63n)
   }
 })

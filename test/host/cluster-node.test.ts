@@ -101,7 +101,7 @@ test('a connection that is refused is proof enough of a death: the counter in th
   t.false(cluster.leaders.includes('n1'))
 })
 
-test('all replicas have the same state at the same index after load and changes of leaders', async (t) => {
+test('R2: all replicas have the same state at the same index after load and changes of leaders', async (t) => {
   const cluster = await three(t)
   const { load, client } = await loaded(t, cluster)
   await load.through(100)

@@ -1,6 +1,6 @@
 // A cluster in this process: nodes over one memory store with real links between them, a gateway in front, and a ledger of what it answers.
 import { Gateway } from '../../gateway/gateway.ts'
-import { Links } from '../../gateway/links.ts'
+import { Links, type LinksOptions } from '../../gateway/links.ts'
 import { ClusterNode, type ClusterNodeOptions } from '../../tc-core/host/cluster-node.ts'
 import { MemoryData } from '../../tc-core/storage/memory.ts'
 import type { Storage } from '../../tc-core/storage/port.ts'
@@ -94,10 +94,13 @@ export class TestCluster {
   }
 
   /** A gateway to the nodes that are there now. */
-  async gateway(): Promise<{ links: Links; gateway: Gateway; client: () => Promise<SeataClient> }> {
+  async gateway(
+    more: Partial<LinksOptions> = {}
+  ): Promise<{ links: Links; gateway: Gateway; client: () => Promise<SeataClient> }> {
     const [first] = [...this.nodes.values()]
     const nodes = first!.health.members.map(({ link }) => link)
-    const links = new Links({ nodes, cluster: 'test', name: 'g1', logger: this.log, now: () => performance.now() })
+    const given = { nodes, cluster: 'test', name: 'g1', logger: this.log, now: () => performance.now() }
+    const links = new Links({ ...given, ...more })
     const gateway = new Gateway({
       host: '127.0.0.1',
       port: 0,

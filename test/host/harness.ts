@@ -11,10 +11,11 @@ import { clientOf } from '../core/harness.ts'
 export interface Logged {
   readonly level: string
   readonly text: string
+  readonly fields?: Readonly<Record<string, any>>
 }
 
 export function recordingLog(lines: Logged[] = []): Log & { lines: Logged[] } {
-  const write = (level: string) => (_fields: object, text: string) => void lines.push({ level, text })
+  const write = (level: string) => (fields: object, text: string) => void lines.push({ level, text, fields })
   return { lines, debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
 
@@ -42,18 +43,26 @@ export class NodeHarness {
   }
 
   /** The answer, or why there is none. */
-  request(message: Message, more: { client?: Client; xid?: string } = {}): Promise<Message | Refusal> {
-    const { client = clientOf('2.6.0'), xid = `127.0.0.1:8091:${++lastId}` } = more
+  request(
+    message: Message,
+    more: { client?: Client; xid?: string; fragment?: number } = {}
+  ): Promise<Message | Refusal> {
+    const { client = clientOf('2.6.0'), xid = `127.0.0.1:8091:${++lastId}`, fragment = 0 } = more
     const w = new Writer()
     writeBody(w, message, DIALECT)
-    return this.raw(Buffer.from(w.written), client, xid)
+    return this.raw(Buffer.from(w.written), client, xid, fragment)
   }
 
-  raw(bytes: Buffer, client = clientOf('2.6.0'), xid = `127.0.0.1:8091:${++lastId}`): Promise<Message | Refusal> {
+  raw(
+    bytes: Buffer,
+    client = clientOf('2.6.0'),
+    xid = `127.0.0.1:8091:${++lastId}`,
+    fragment = 0
+  ): Promise<Message | Refusal> {
     return new Promise((resolve) => {
       const request: LinkRequest = {
         client,
-        fragment: 0,
+        fragment,
         dialect: DIALECT,
         codec: 1,
         bytes,

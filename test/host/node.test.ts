@@ -31,7 +31,8 @@ function gate() {
   }
 }
 
-test('no answer and no phase-two call leaves before its record is confirmed', async (t) => {
+// What Seata's servers among themselves count as a majority is here a write that the store has confirmed.
+test('R1: no answer and no phase-two call leaves before its record is confirmed', async (t) => {
   const appends = gate()
   const storage = controlled(new MemoryData(), {
     before: (kind) => (kind === 'setIfAbsent' ? appends.pass() : undefined)
@@ -145,7 +146,7 @@ test('a store that hangs is trouble after a second: requests are kept back until
   await h.node.stop(1000)
 })
 
-test('a damaged record stops the fragment, health names its key, and it serves again when the record is mended', async (t) => {
+test('R10: a damaged record stops the fragment, health names its key, and it serves again when the record is mended', async (t) => {
   const data = new MemoryData()
   const first = new NodeHarness({ storage: openMemory(data) })
   await first.node.start()
@@ -257,6 +258,34 @@ test('what leaves in a step may bring the next input at once: no answer is lost 
   await again.node.stop(1000)
 })
 
+test('T4: 128 fragments in one process, each with its own counters, and one that stands still holds up no other', async (t) => {
+  const stuck = gate()
+  const storage = controlled(new MemoryData(), {
+    before: (kind, key) => (kind === 'setIfAbsent' && key.startsWith('{test:5}') ? stuck.pass() : undefined)
+  })
+  const fragments = 128
+  const h = new NodeHarness({ storage, fragments })
+  await h.node.start()
+  const begin = (fragment: number) => h.request({ type: 1, timeout: 60_000, transactionName: 'x' }, { fragment })
+  const all = Array.from({ length: fragments }, (_, fragment) => fragment)
+  await Promise.all(all.flatMap((fragment) => Array.from({ length: 1 + (fragment % 7) }, () => begin(fragment))))
+  const counted = () =>
+    h.node.health.fragments.map(({ fragment, transactions, requests }) => [fragment, transactions, requests])
+  t.deepEqual(
+    counted(),
+    all.map((fragment) => [fragment, 1 + (fragment % 7), 1 + (fragment % 7)])
+  )
+  stuck.close()
+  let answered = false
+  const waiting = begin(5).then(() => (answered = true))
+  await eventually(() => stuck.waiting > 0)
+  for (const fragment of all) if (fragment !== 5) t.like(await begin(fragment), { resultCode: 1 })
+  t.false(answered)
+  stuck.open()
+  await waiting
+  await h.node.stop(1000)
+})
+
 test('a body that cannot be read is answered, in the form of its result', async (t) => {
   const h = new NodeHarness({ storage: openMemory() })
   await h.node.start()
@@ -268,10 +297,11 @@ test('a body that cannot be read is answered, in the form of its result', async 
   await h.node.stop(1000)
 })
 
-test('a fragment that does not exist is not served', async (t) => {
+test('M10: a fragment that does not exist is not served, and no other answers for it', async (t) => {
   const h = new NodeHarness({ storage: openMemory() })
   await h.node.start()
   t.false(h.node.exists(1))
   t.false(h.node.serves(1))
+  t.is(await h.request({ type: 15, xid: await h.begin(), extraData: '' }, { fragment: 1 }), 'unavailable')
   await h.node.stop(1000)
 })

@@ -15,7 +15,6 @@ interface GatewayProcess {
 
 interface Discovered {
   readonly nodes: readonly { readonly transaction: { readonly port: number }; readonly role: string }[]
-  readonly term: number
 }
 
 const NODES = ['n1', 'n2', 'n3']
@@ -68,16 +67,17 @@ export class ClusterUnderTest {
     return `127.0.0.1:${this.#gateways[gateway]!.httpPort}`
   }
 
-  /** The gateway that clients which find them by themselves keep to: it names itself, and nobody knows a newer term. */
+  /** The gateway that clients on this machine keep to which find them by themselves: whichever is asked names it the leader. */
   async firstChoice(): Promise<number> {
-    let best = { gateway: 0, term: -1 }
-    for (let gateway = 0; gateway < GATEWAYS; gateway++) {
-      const response = await fetch(`http://${this.control(gateway)}/metadata/v1/cluster`)
-      const { nodes, term } = (await response.json()) as Discovered
-      const leader = nodes.find(({ role }) => role === 'LEADER')
-      if (leader?.transaction.port === this.#gateways[gateway]!.port && term > best.term) best = { gateway, term }
-    }
-    return best.gateway
+    const named = await Promise.all(
+      this.#gateways.map(async (_, i) => {
+        const response = await fetch(`http://${this.control(i)}/metadata/v1/cluster`)
+        const { nodes } = (await response.json()) as Discovered
+        return nodes.find(({ role }) => role === 'LEADER')?.transaction.port
+      })
+    )
+    if (new Set(named).size > 1) throw new InteropError(`the gateways name several leaders: ${named.join()}`)
+    return this.#gateways.findIndex(({ port }) => port === named[0])
   }
 
   /** The next blow is for the node that leads this transaction. */

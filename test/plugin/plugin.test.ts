@@ -124,6 +124,7 @@ function sample(key: string): string {
     advertise: 'seata.example:8091',
     kv: 'sqlite:/var/lib/seata',
     cluster: 'c1',
+    clusterKey: 'only we know',
     name: 'n1',
     link: 'n1:9091',
     nodes: 'a:9091,b:9091'

@@ -58,7 +58,7 @@ test('a record comes back as it was written', (t) => {
   t.deepEqual(decodeRecord(encodeRecord(record), 7, 'key'), record)
 })
 
-test('a flipped bit anywhere, a torn end or another index is found by the checksum and named', (t) => {
+test('R10: a flipped bit anywhere, a torn end or another index is found by the checksum and named', (t) => {
   const bytes = encodeRecord(record)
   for (let bit = 0; bit < bytes.length * 8; bit++) {
     const flipped = Buffer.from(bytes)

@@ -2,7 +2,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { Meta, type MetaEffect, readMeta, writeMeta } from '../../tc-core/scheduler/meta.ts'
-import { join, leave, place } from '../../tc-core/scheduler/place.ts'
+import { become, join, leave, place } from '../../tc-core/scheduler/place.ts'
 import { Writer } from '../../tc-core/wire/bytes.ts'
 
 const rules = { fragments: 8, replicas: 3 }
@@ -74,6 +74,55 @@ test('a node that leaves gives its replicas to the others', (t) => {
   const placement = Array.from({ length: 8 }, (_, f) => meta.nodesOf(f))
   t.true(placement.every((nodes) => nodes.length === 3 && !nodes.includes('b')))
   t.deepEqual(leave(meta, 'b', rules), [])
+})
+
+test('M3: a learner follows every fragment beside its replicas and is first in none; promoted, it takes its share', (t) => {
+  const meta = new Meta()
+  for (const name of ['a', 'b', 'c']) apply(meta, join(meta, member(name), rules))
+  const before = [...meta.placement]
+  apply(meta, join(meta, member('l'), rules, true))
+  t.deepEqual([...meta.placement], before, 'nothing moves for a learner')
+  t.is(meta.members.get('l')!.role, 'learner')
+  for (let f = 0; f < 8; f++) {
+    t.deepEqual(meta.nodesOf(f), [...meta.candidatesOf(f), 'l'])
+    t.false(meta.candidatesOf(f).includes('l'))
+  }
+  t.deepEqual(join(meta, member('l'), rules, true), [], 'the same again changes nothing')
+  apply(meta, become(meta, 'l', 'member', rules))
+  const placement = Array.from({ length: 8 }, (_, f) => meta.candidatesOf(f))
+  t.deepEqual(counts(placement, ['a', 'b', 'c', 'l']), { replicas: 0, leads: 0 })
+  t.deepEqual(join(meta, member('l'), rules, true), [], 'who is promoted stays so')
+})
+
+test('M3: a learner that starts without wishing to be one is promoted, and learners alone hold nothing', (t) => {
+  const meta = new Meta()
+  apply(meta, join(meta, member('l'), rules, true))
+  t.is(meta.fragments, 8)
+  for (let f = 0; f < 8; f++) t.deepEqual([meta.candidatesOf(f), meta.nodesOf(f)], [[], ['l']])
+  apply(meta, join(meta, member('l'), rules))
+  for (let f = 0; f < 8; f++) t.deepEqual([meta.candidatesOf(f), meta.nodesOf(f)], [['l'], ['l']])
+})
+
+test('a node that drains holds nothing and gets nothing, also when others come and when it starts again', (t) => {
+  const meta = new Meta()
+  for (const name of ['a', 'b', 'c']) apply(meta, join(meta, member(name), rules))
+  apply(meta, become(meta, 'b', 'draining', rules))
+  const holdsNothing = () => t.true([...meta.placement.values()].every((nodes) => !nodes.includes('b')))
+  holdsNothing()
+  t.deepEqual(meta.nodesOf(0).length, 2)
+  t.deepEqual(become(meta, 'b', 'draining', rules), [])
+  apply(meta, join(meta, member('d'), rules))
+  apply(meta, join(meta, { ...member('b'), link: 'b:1' }, rules))
+  holdsNothing()
+  t.is(meta.members.get('b')!.role, 'draining')
+  t.deepEqual(become(meta, 'x', 'member', rules), [], 'who is no member cannot become one so')
+  apply(meta, become(meta, 'b', 'member', rules))
+  t.is(meta.nodesOf(0).length, 3)
+  apply(meta, become(meta, 'b', 'draining', rules))
+  const placement = [...meta.placement]
+  apply(meta, leave(meta, 'b', rules))
+  t.deepEqual([...meta.placement], placement, 'nothing is left to move')
+  t.false(meta.members.has('b'))
 })
 
 test('any history of nodes coming and going leaves an even placement, and a second look moves nothing', (t) => {
