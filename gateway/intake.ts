@@ -1,11 +1,11 @@
 // What becomes of a frame: a PONG, a registration, requests to fragments, the answer to a phase-two call, or a clear error.
 import { Reader, Writer } from '../tc-core/wire/bytes.ts'
-import { Codec, MessageType } from '../tc-core/wire/codes.ts'
+import { Codec, MessageType, serializerName } from '../tc-core/wire/codes.ts'
 import { decompress, isKnownCompressor } from '../tc-core/wire/compress.ts'
 import type { AnswerCode } from '../tc-core/wire/errors.ts'
 import { failedResult } from '../tc-core/wire/failed-result.ts'
 import type { Dialect } from '../tc-core/wire/fields.ts'
-import { type Frame, MAX_FRAME_BYTES } from '../tc-core/wire/frame.ts'
+import { type Frame, type Header, MAX_FRAME_BYTES } from '../tc-core/wire/frame.ts'
 import type { Refusal } from '../tc-core/wire/link.ts'
 import { envelopeEnd, skipFields } from '../tc-core/wire/message.ts'
 import { isBadBody, plain, readBody, UnknownType, writeBody } from '../tc-core/wire/messages/index.ts'
@@ -14,6 +14,7 @@ import { Pending } from './pending.ts'
 import type { PhaseTwo } from './phase-two.ts'
 import { type RmDirectory, takeRegistration } from './registration.ts'
 import { treatmentOf } from './route.ts'
+import { dialectOf, isKnownCodec, toSeata } from './serializer.ts'
 import type { ClientSession } from './session.ts'
 
 /** Where what a frame holds goes on to. */
@@ -46,7 +47,7 @@ export class Intake {
       return session.send({ version, messageType: MessageType.Pong, codec, compressor, id }, NO_BODY)
     }
     if (messageType === MessageType.Pong) return
-    const dialect: Dialect = { version, shortMsg: session.dialect.shortMsg }
+    const dialect = dialectOf(codec, version, session.dialect.shortMsg)
     const body = this.#body(session, frame, dialect)
     if (!body) return
     const type = body.bytes.readUInt16BE(body.start)
@@ -77,7 +78,7 @@ export class Intake {
       bytes.copy(body, 2, bodyStart, bodyEnd)
       return { bytes: body, start: 0, end: body.length }
     }
-    if (codec !== Codec.Seata) return refuse('SEATA_CODEC_UNKNOWN', codec)
+    if (!isKnownCodec(codec)) return refuse('SEATA_CODEC_UNKNOWN', serializerName(codec))
     if (!isKnownCompressor(compressor)) return refuse('SEATA_COMPRESSOR_UNKNOWN', compressor)
     let body: Body = { bytes, start: bodyStart, end: bodyEnd }
     if (compressor !== 0) {
@@ -88,6 +89,16 @@ export class Intake {
         return refuse('SEATA_BODY_UNREADABLE', (error as Error).message)
       }
     }
+    if (codec !== Codec.Seata) {
+      try {
+        const seata = toSeata(codec, body.bytes.subarray(body.start, body.end), session.protobuf)
+        body = { bytes: seata, start: 0, end: seata.length }
+      } catch (error) {
+        if (!isBadBody(error)) throw error
+        this.#error(session, frame, dialect, 0, 'SEATA_BODY_UNREADABLE', error.message)
+        return null
+      }
+    }
     if (body.end - body.start < 2) return refuse('SEATA_BODY_UNREADABLE', 'there is no type code')
     return body
   }
@@ -95,10 +106,10 @@ export class Intake {
   #registration(session: ClientSession, frame: Frame, dialect: Dialect, body: Body): void {
     try {
       const message = readBody(new Reader(body.bytes, body.start, body.end), dialect)
-      const result = takeRegistration(session, message, frame, dialect, this.#target)
+      const result = takeRegistration(session, message, frame, this.#target)
       this.#scratch.pos = 0
       writeBody(this.#scratch, result, dialect)
-      session.answer({ dialect, codec: frame.codec, compressor: frame.compressor, id: frame.id }, this.#scratch.written)
+      session.answer(frame, this.#scratch.written)
     } catch (error) {
       if (!isBadBody(error)) throw error
       const type = body.bytes.readUInt16BE(body.start)
@@ -109,8 +120,7 @@ export class Intake {
   #request(session: ClientSession, frame: Frame, dialect: Dialect, body: { type: number } & Body): void {
     const target = this.#target
     session.inFlight++
-    const header = { dialect, codec: frame.codec, compressor: frame.compressor, id: frame.id }
-    target.dispatch(new Pending(session, header, body, null, target.refused))
+    target.dispatch(new Pending(session, dialect, frame, body, null, target.refused))
   }
 
   #merged(session: ClientSession, frame: Frame, dialect: Dialect, body: Body): void {
@@ -128,28 +138,27 @@ export class Intake {
     if (parts.length === 0) return session.send(header, mergeResult([]))
     const envelope = envelopeFor(session, header, session.client.version, parts, ids)
     const target = this.#target
-    const shared = { dialect, codec, compressor, id }
     session.inFlight += parts.length
     for (const [part, { type, start, end }] of parts.entries()) {
       const inner = { type, bytes: body.bytes, start, end }
-      const pending = new Pending(session, shared, inner, { envelope, part }, target.refused)
+      const pending = new Pending(session, dialect, header, inner, { envelope, part }, target.refused)
       target.dispatch(pending)
     }
   }
 
   #error(
     session: ClientSession,
-    frame: Pick<Frame, 'id' | 'codec' | 'compressor' | 'messageType'>,
+    frame: Header,
     dialect: Dialect,
     type: number,
     code: AnswerCode,
     ...details: unknown[]
   ): void {
-    const { id, codec, compressor, messageType } = frame
+    const { id, messageType } = frame
     // An answer of a client that nobody can read is the end of a call; a request of a client gets an answer.
     if (messageType === MessageType.Response) this.#target.phaseTwo.lost(id)
     const body = failedBody(this.#scratch, type, session.client?.version ?? 0, dialect, code, ...details)
-    session.answer({ dialect, codec, compressor, id }, body)
+    session.answer(frame, body)
   }
 }
 

@@ -1,6 +1,7 @@
 // A request that came over a client's connection, from its frame to its answer.
 
 import type { Dialect } from '../tc-core/wire/fields.ts'
+import type { Header } from '../tc-core/wire/frame.ts'
 import type { Client, LinkRequest, Refusal } from '../tc-core/wire/link.ts'
 import type { ClientSession } from './session.ts'
 
@@ -12,6 +13,9 @@ export interface Envelope {
 export class Pending implements LinkRequest {
   readonly session: ClientSession
   readonly client: Client
+  /** Of the frame that it came in, and of its answer's. */
+  readonly version: 0 | 1 | 2
+  /** Of its body here. */
   readonly dialect: Dialect
   readonly codec: number
   readonly compressor: number
@@ -35,14 +39,16 @@ export class Pending implements LinkRequest {
 
   constructor(
     session: ClientSession,
-    header: { dialect: Dialect; codec: number; compressor: number; id: number },
+    dialect: Dialect,
+    header: Omit<Header, 'messageType'>,
     body: { type: number; bytes: Buffer; start: number; end: number },
     merged: { envelope: Envelope; part: number } | null,
     refused: (pending: Pending, reason: Refusal) => void
   ) {
     this.session = session
     this.client = session.client!
-    this.dialect = header.dialect
+    this.version = header.version
+    this.dialect = dialect
     this.codec = header.codec
     this.compressor = header.compressor
     this.id = header.id

@@ -1,7 +1,6 @@
 // RegisterTM, RegisterRM and UnregisterRM: who a connection is.
 
 import { MessageType } from '../tc-core/wire/codes.ts'
-import type { Dialect } from '../tc-core/wire/fields.ts'
 import type { Frame } from '../tc-core/wire/frame.ts'
 import type { Client } from '../tc-core/wire/link.ts'
 import type { AnyMessage, MessageOf } from '../tc-core/wire/message.ts'
@@ -29,15 +28,14 @@ export interface RmDirectory {
 export function takeRegistration(
   session: ClientSession,
   message: AnyMessage,
-  frame: Pick<Frame, 'messageType' | 'codec'>,
-  dialect: Dialect,
+  frame: Pick<Frame, 'messageType' | 'codec' | 'version'>,
   directory: RmDirectory
 ): AnyMessage {
   const type = message.type + 1
   if (message.type === RegisterTM.code) {
     // seata-go alone registers its TM without waiting for an answer.
     const before = session.client
-    identify(session, message as Identity, dialect, frame, frame.messageType === MessageType.OneWay)
+    identify(session, message as Identity, frame, frame.messageType === MessageType.OneWay)
     if (before && before !== session.client) directory.renamed(session, before)
     return accepted(type)
   }
@@ -48,7 +46,7 @@ export function takeRegistration(
     return { type, identified: list.length > 0, version: SERVER_VERSION } as AnyMessage
   }
   // The first registration of a connection says who it is; a later RegisterRM only adds resources, as on the Java server.
-  if (!session.client) identify(session, message as Identity, dialect, frame, false)
+  if (!session.client) identify(session, message as Identity, frame, false)
   session.isRm = true
   directory.rmServes(session, list)
   return accepted(type)
@@ -57,8 +55,7 @@ export function takeRegistration(
 function identify(
   session: ClientSession,
   message: Identity,
-  dialect: Dialect,
-  frame: Pick<Frame, 'codec'>,
+  frame: Pick<Frame, 'codec' | 'version'>,
   shortMsg: boolean
 ): void {
   const { applicationId, transactionServiceGroup, version } = message
@@ -66,7 +63,7 @@ function identify(
   const client = { applicationId, transactionServiceGroup, clientId, version: parseVersion(version) }
   // Who says the same again stays the same: nodes know clients one by one.
   if (!isSame(session.client, client)) session.client = client
-  session.dialect = { version: dialect.version, shortMsg: shortMsg || session.dialect.shortMsg }
+  session.dialect = { version: frame.version, shortMsg: shortMsg || session.dialect.shortMsg }
   session.codec = frame.codec
 }
 

@@ -6,6 +6,7 @@ import type { Dialect } from '../tc-core/wire/fields.ts'
 import { type Frame, FrameError, FrameReader, type Header, writeFrame } from '../tc-core/wire/frame.ts'
 import { MAX_UNSENT_BYTES, MAX_UNSENT_BYTES_HARD } from '../tc-core/wire/limits.ts'
 import type { Client } from '../tc-core/wire/link.ts'
+import { fromSeata, newContext } from './serializer.ts'
 
 /** What a session needs of the listener that it belongs to. */
 export interface SessionOwner {
@@ -47,6 +48,8 @@ export class ClientSession {
   /** Form and serializer of what it registered with: what the coordinator asks it comes in the same. */
   dialect: Dialect = { version: 1, shortMsg: false }
   codec: number = Codec.Seata
+  /** How it speaks protobuf, if it does. */
+  readonly protobuf = newContext()
   /** Ids of phase-two calls that it owes an answer. */
   readonly calls = new Set<number>()
 
@@ -104,15 +107,15 @@ export class ClientSession {
   }
 
   /** A response to a request. */
-  answer(request: { dialect: Dialect; codec: number; compressor: number; id: number }, body: Buffer): void {
-    const { dialect, codec, compressor, id } = request
-    this.send({ version: dialect.version, messageType: MessageType.Response, codec, compressor, id }, body)
+  answer(request: Omit<Header, 'messageType'>, body: Buffer): void {
+    const { version, codec, compressor, id } = request
+    this.send({ version, messageType: MessageType.Response, codec, compressor, id }, body)
   }
 
-  /** Appends a frame; what is sent in one turn of the event loop leaves in one write. */
-  send(header: Header, body: Uint8Array): void {
+  /** Appends a frame with a body of Seata's own serializer; what is sent in one turn of the event loop leaves in one write. */
+  send(header: Header, body: Buffer): void {
     if (this.closed) return
-    writeFrame(this.#out, header, body)
+    writeFrame(this.#out, header, fromSeata(header.codec, body, this.protobuf))
     if (this.#flushing) return
     this.#flushing = true
     process.nextTick(flush, this)

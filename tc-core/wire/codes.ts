@@ -54,6 +54,23 @@ export const MessageType = { Request: 0, Response: 1, OneWay: 2, Ping: 3, Pong: 
 /** The frame's serializer byte. */
 export const Codec = { Seata: 1, Protobuf: 2 } as const
 
+/** Serializers of Java's own, which write whole objects of Java's classes: known by name, so that an error can name them. */
+const JAVA_SERIALIZERS: Readonly<Record<number, string>> = {
+  4: 'kryo',
+  8: 'fst',
+  22: 'hessian',
+  40: 'grpc',
+  50: 'jackson',
+  86: 'fury',
+  87: 'fory',
+  100: 'fastjson2'
+}
+
+/** What a user calls a serializer that is not spoken. */
+export function serializerName(codec: number): string {
+  return JAVA_SERIALIZERS[codec] ?? String(codec)
+}
+
 /** Exception codes by name; what a client gets is {@link exceptionOrdinal} of it. Names in the order of Seata 2.0. */
 const EXCEPTIONS = [
   'Unknown',

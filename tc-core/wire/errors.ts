@@ -94,8 +94,10 @@ export const ERRORS = {
   SEATA_UNAVAILABLE: transaction('FailedStore', 'no leader serves fragment %s, try again later'),
   SEATA_NOT_REGISTERED: runtime('register as TM or RM first'),
   SEATA_BODY_UNREADABLE: runtime('cannot read the message: %s'),
-  SEATA_CODEC_UNKNOWN: runtime('serializer %s is not supported, use seata'),
-  SEATA_COMPRESSOR_UNKNOWN: runtime('compressor %s is not supported, use one of none, gzip, deflater, zstd'),
+  SEATA_CODEC_UNKNOWN: runtime('serializer %s is not supported, use seata or protobuf'),
+  SEATA_COMPRESSOR_UNKNOWN: runtime(
+    'compressor %s is not supported, use one of none, gzip, zip, bzip2, lz4, deflater, zstd'
+  ),
   SEATA_NOT_A_REQUEST: runtime('message type %s is not a request to a coordinator'),
 
   SEATA_FRAME_INVALID: { effect: 'connection closed', text: 'cannot frame what the client sent: %s' },

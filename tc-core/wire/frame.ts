@@ -3,7 +3,7 @@
 //   v0:     da da | i16 flags | i16 type code (or body length) | i64 id | body without type code and without length
 import { Reader, ShortInput, type Writer } from './bytes.ts'
 import { MessageType } from './codes.ts'
-import { compress } from './compress.ts'
+import { compress, packs } from './compress.ts'
 import type { Dialect } from './fields.ts'
 import { readFields } from './message.ts'
 import { isBadBody, tableOf } from './messages/index.ts'
@@ -235,6 +235,8 @@ export interface Header {
 export function writeFrame(w: Writer, h: Header, body: Uint8Array): void {
   if (h.version === 0) return writeV0(w, h, body)
   const payload = body.length > 0 && h.compressor !== 0 ? compress(h.compressor, body) : body
+  // What is only unpacked here goes back as it is. A heartbeat's byte says nothing, and is given back.
+  const compressor = body.length === 0 || packs(h.compressor) ? h.compressor : 0
   const full = HEADER_BYTES + payload.length
   w.u16(MAGIC)
   w.u8(h.version)
@@ -242,7 +244,7 @@ export function writeFrame(w: Writer, h: Header, body: Uint8Array): void {
   w.u16(HEADER_BYTES)
   w.u8(h.messageType)
   w.u8(h.codec)
-  w.u8(h.compressor)
+  w.u8(compressor)
   w.i32(h.id)
   w.raw(payload)
 }

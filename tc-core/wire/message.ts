@@ -23,6 +23,9 @@ export interface AnyMessage {
   readonly type: number
 }
 
+/** The bytes of a message are none that could be read, whatever else came. */
+export class UnreadableMessage extends Error {}
+
 /** Declares a message: its type code, its name, and its fields in the order of the wire. */
 export function table<const C extends number, F extends Fields>(
   code: C,

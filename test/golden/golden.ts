@@ -6,6 +6,8 @@ export interface CapturedFrame {
   readonly n: number
   readonly conn: number
   readonly dir: 'c2s' | 's2c'
+  /** Since the conversation began. */
+  readonly t_us: number
   readonly version?: number
   readonly messageType?: number | null
   readonly serializer?: number

@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** What a room may take from npm. Node's own modules are free, but for the core. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  'tc-core/wire': ['protobufjs', 'seek-bzip'],
   'tc-core/storage': ['@grpc/grpc-js', 'lmdb', 'protobufjs', 'redis'],
   'tc-core/host': ['hashring'],
   gateway: ['@fastify/http-proxy', 'fastify', 'hashring'],

@@ -9,26 +9,27 @@ import { javaCompressors } from '../golden/golden.ts'
 import { hex } from './frames.ts'
 
 const { Gzip, Zip, SevenZ, Bzip2, Lz4, Deflater, Zstd } = Compressor
-const known = [Gzip, Deflater, Zstd]
+const packers = [Gzip, Zip, Deflater, Zstd]
 const magic = new Map([
   [Gzip, '1f8b08'],
+  [Zip, '504b0304'],
   [Deflater, '789c'],
   [Zstd, '28b52ffd']
 ])
 const body = Buffer.from('000f0025'.repeat(100), 'hex')
 
-test('none, gzip, deflater and zstd are known, and nothing else', (t) => {
+test('none, gzip, zip, bzip2, lz4, deflater and zstd are known, and nothing else', (t) => {
   const answers = Array.from({ length: 256 }, (_, compressor) => isKnownCompressor(compressor))
   t.deepEqual(
     answers.flatMap((yes, compressor) => (yes ? [compressor] : [])),
-    [0, 1, 6, 7]
+    [0, 1, 2, 4, 5, 6, 7]
   )
-  for (const compressor of [Zip, SevenZ, Bzip2, Lz4, 8, 255, -1]) {
+  for (const compressor of [SevenZ, 8, 255, -1]) {
     t.throws(() => decompress(compressor, body, 1000), { message: `compressor ${compressor} is not known` })
   }
 })
 
-for (const compressor of known) {
+for (const compressor of packers) {
   test(`compressor ${compressor} gives back what it was given, in its own format`, (t) => {
     for (const bytes of [Buffer.alloc(0), hex('00'), body, randomBytes(100_000), Buffer.alloc(1_000_000, 'x')]) {
       const packed = Buffer.from(compress(compressor, bytes))
@@ -54,15 +55,16 @@ for (const compressor of known) {
     for (const garbage of [body, hex('da da 01'), Buffer.alloc(100, 0xff), Buffer.alloc(100)]) {
       t.throws(() => decompress(compressor, garbage, 1000))
     }
-    for (const other of known.filter((c) => c !== compressor)) {
+    for (const other of packers.filter((c) => c !== compressor)) {
       t.throws(() => decompress(compressor, compress(other, body), 1000))
     }
   })
 }
 
-test('a damaged checksum throws in gzip and deflater', (t) => {
+test('a damaged checksum throws in gzip, zip and deflater', (t) => {
   for (const [compressor, fromEnd] of [
     [Gzip, 8],
+    [Zip, 12],
     [Deflater, 1]
   ] as const) {
     const packed = Buffer.from(compress(compressor, body))
@@ -78,13 +80,52 @@ test('zstd tells the size of its content, which Java wants to know', (t) => {
   }
 })
 
-test('what Java packs with zip and bzip2 is refused by every known compressor', (t) => {
+test('what is packed with another compressor is refused by each', (t) => {
   const java = javaCompressors()
-  for (const name of ['zip', 'bzip2']) {
-    const bytes = java.get(name)!
-    t.true(bytes.length > 40)
-    for (const compressor of known) t.throws(() => decompress(compressor, bytes, 1000), undefined, name)
+  const ids = { gzip: Gzip, zip: Zip, bzip2: Bzip2, lz4: Lz4, defl: Deflater, zstd: Zstd, '7z': SevenZ }
+  for (const [name, own] of Object.entries(ids)) {
+    for (const id of Object.values(ids).filter((id) => id !== own))
+      t.throws(() => decompress(id, java.get(name)!, 1000), undefined, `${name} as ${id}`)
   }
+})
+
+test('bzip2 and lz4: what is cut off or damaged throws or gives other bytes, and never more than the limit', (t) => {
+  const java = javaCompressors()
+  for (const [name, id, whole] of [
+    // Of bzip2 the data end with the block; what follows is its checksum.
+    ['big-bzip2', Bzip2, 80],
+    ['big-lz4', Lz4, java.get('big-lz4')!.length]
+  ] as const) {
+    const packed = java.get(name)!
+    for (let n = 0; n < whole; n++) t.throws(() => decompress(id, packed.subarray(0, n), 1500), undefined, `${n}`)
+    for (let bit = 0; bit < packed.length * 8; bit++) {
+      const damaged = Buffer.from(packed)
+      damaged[bit >> 3]! ^= 1 << (bit & 7)
+      try {
+        t.true(decompress(id, damaged, 1500).length <= 1500)
+      } catch {}
+    }
+  }
+})
+
+/** A block of LZ4 that repeats one byte `n` times, in a frame of clients from 2.6 on. */
+function lz4Bomb(n: number): Buffer {
+  const more = Buffer.alloc(Math.floor((n - 20) / 255), 255)
+  const block = Buffer.concat([hex('1f 78 0100'), more, hex('00 50 7878787878')])
+  const size = Buffer.alloc(4)
+  size.writeUInt32LE(block.length)
+  return Buffer.concat([hex('04224d18 60 70 73'), size, block, hex('00000000')])
+}
+
+test('a bomb is refused before it fills the memory: lz4, bzip2, zip of many entries', (t) => {
+  t.is(decompress(Lz4, lz4Bomb(10_000), 20_000).toString().replaceAll('x', ''), '')
+  t.throws(() => decompress(Lz4, lz4Bomb(1_000_000_000), MAX_FRAME_BYTES), { message: /more than 8388608 bytes/ })
+  const entry = Buffer.from(compress(Zip, Buffer.alloc(MAX_FRAME_BYTES / 4)))
+  t.is(decompress(Zip, Buffer.concat([entry, entry, entry, entry]), MAX_FRAME_BYTES).length, MAX_FRAME_BYTES)
+  t.throws(() => decompress(Zip, Buffer.concat(new Array(5).fill(entry)), MAX_FRAME_BYTES))
+  // 1,100,000 zeros, as `bzip2 -9` packs them.
+  const zeros = hex('683931415926535948bfb73400086cc008c00002000008200030cc0529a68a506c25283c5dc914e1424122fedcd0')
+  t.throws(() => decompress(Bzip2, zeros, MAX_FRAME_BYTES), { message: /more than 1048576 bytes/ })
 })
 
 const read = (bytes: Buffer, start = 0, end = bytes.length) => readHeadMap(bytes, start, end)

@@ -2,7 +2,7 @@
 // To add a message, add its table to its family's file.
 import { type Reader, ShortInput, type Writer } from '../bytes.ts'
 import { BadLength, type Dialect } from '../fields.ts'
-import { type AnyMessage, Registry, readFields, writeFields } from '../message.ts'
+import { type AnyMessage, Registry, readFields, UnreadableMessage, writeFields } from '../message.ts'
 import { BatchResult, MergedWarp, MergeResult, plain, UnknownType } from './envelope.ts'
 import * as register from './register.ts'
 
@@ -38,5 +38,10 @@ export function writeBody(w: Writer, message: AnyMessage, d: Dialect): void {
 
 /** Whether an error is about the bytes of a body: too short, impossible, or of no known type. */
 export function isBadBody(error: unknown): error is Error {
-  return error instanceof ShortInput || error instanceof BadLength || error instanceof UnknownType
+  return (
+    error instanceof ShortInput ||
+    error instanceof BadLength ||
+    error instanceof UnknownType ||
+    error instanceof UnreadableMessage
+  )
 }
