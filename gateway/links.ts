@@ -8,6 +8,8 @@ import { NodeLink, type NodeLinkOwner } from './node-link.ts'
 
 /** What a node says of the cluster: see tc-core/scheduler/meta.ts. The one with the highest version is the newest. */
 export interface ClusterView {
+  /** Differs when the cluster was made anew on an emptied store. */
+  readonly born: string
   readonly version: number
   readonly fragments: number
   readonly members: readonly {
@@ -60,7 +62,7 @@ export class Links implements Upstream, NodeLinkOwner {
   readonly #leaders = new Map<number, Leading>()
   /** What every node is to know: the resources that each RM connection serves. */
   readonly #rms = new Map<string, Set<string>>()
-  #view: ClusterView = { version: -1, fragments: 0, members: [] }
+  #view: ClusterView = { born: '', version: -1, fragments: 0, members: [] }
   #open: readonly number[] = []
   #closed = false
   #turn = 0
@@ -265,9 +267,15 @@ export class Links implements Upstream, NodeLinkOwner {
   }
 
   /** Takes in what a node knows of the cluster, if it is newer: dials who is new, lets go who left. */
-  viewed(_link: NodeLink, json: string): void {
+  viewed(link: NodeLink, json: string): void {
     const view = JSON.parse(json) as ClusterView
-    if (view.version <= this.#view.version) return
+    link.born = view.born
+    const known = this.#view
+    const all = [...this.#links.values()]
+    // A cluster that was made anew counts its versions from the start; it is believed when nobody is left of the one before.
+    const older =
+      view.born === known.born ? view.version <= known.version : all.some((l) => l.isUp && l.born === known.born)
+    if (known.version >= 0 && older) return
     this.#view = view
     for (const { link } of view.members) this.#link(link)
     this.#prune()

@@ -36,6 +36,8 @@ export class NodeLink {
   node = ''
   /** The gateways that have a link to it, by its word. */
   gateways: readonly Place[] = []
+  /** The cluster that it belongs to, by its word: see ClusterView. */
+  born = ''
   /** The fragments that it leads and serves, by its own word, and the term of each. */
   terms: ReadonlyMap<number, number> = new Map()
   readonly #owner: NodeLinkOwner

@@ -124,6 +124,16 @@ export class Session implements Timed {
     branch.homes = []
   }
 
+  /** What is not state goes. */
+  forget(): void {
+    this.at = 0
+    this.heapIndex = -1
+    this.run = null
+    this.unlock = null
+    for (const branch of this.branches) branch.round = null
+    for (const debt of this.debts) debt.told = false
+  }
+
   #place(branchId: bigint): number {
     const { branches } = this
     let low = 0

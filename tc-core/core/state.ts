@@ -116,6 +116,12 @@ export class State {
     }
   }
 
+  /** This replica leads no more: its notes as a leader go, the state stays. */
+  forget(): void {
+    for (const session of this.sessions.values()) session.forget()
+    for (const owner of this.locks.foreign) owner.rollbacking = false
+  }
+
   /** The transaction, unless it has ended. */
   live(xid: string): Session | undefined {
     const session = this.sessions.get(xid)

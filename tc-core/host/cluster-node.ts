@@ -13,10 +13,10 @@ import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import * as f from '../wire/link-frames.ts'
 import type { Log } from '../wire/log.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { type FragmentHealth, FragmentHost } from './fragment-host.ts'
+import { FragmentHost } from './fragment-host.ts'
+import type { FragmentHealth } from './fragment-options.ts'
 import { GatewayEnd } from './gateway-end.ts'
 import { homesOf } from './homes.ts'
-import type { SnapshotPolicy } from './leader.ts'
 import { type LinkEnd, LinkServer } from './link-server.ts'
 import { Membership } from './membership.ts'
 import { MetaLog } from './meta-log.ts'
@@ -25,6 +25,7 @@ import { Peers } from './peers.ts'
 import { Pulse } from './pulse.ts'
 import { Replicas } from './replicas.ts'
 import { RmDirectory } from './rm-directory.ts'
+import type { SnapshotPolicy } from './snapshots.ts'
 
 export interface ClusterNodeOptions {
   readonly cluster: string
@@ -225,8 +226,8 @@ export class ClusterNode {
   }
 
   #view(): f.LinkFrame {
-    const { meta, version } = this.#metaLog
-    const view = { version, fragments: meta.fragments, members: [...meta.members.values()] }
+    const { meta, version, born } = this.#metaLog
+    const view = { born, version, fragments: meta.fragments, members: [...meta.members.values()] }
     return { type: f.View.code, json: JSON.stringify(view) }
   }
 
@@ -242,7 +243,7 @@ export class ClusterNode {
       }
       case f.HandOver.code:
         this.#peers.stoppedLeading(name, frame.fragment)
-        return this.#replicas.handedOver(frame.fragment, frame.to)
+        return this.#replicas.handedOver(frame.fragment, frame.index, frame.to)
       case f.View.code:
         if ((JSON.parse(frame.json) as { version: number }).version > this.#metaLog.version) this.#metaReadAt = 0
         return

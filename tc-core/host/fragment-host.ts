@@ -1,70 +1,28 @@
 // One fragment on one node: replays its log, follows, takes the lead, serves, and says what is wrong when it cannot.
 import { readEffects } from '../core/effects.ts'
-import { Fragment, type Settings } from '../core/fragment.ts'
+import { Fragment } from '../core/fragment.ts'
 import { restore, stateHash } from '../core/snapshot.ts'
 import { State } from '../core/state.ts'
-import { claim } from '../replication/claim.ts'
-import type { LogContext, Position } from '../replication/context.ts'
+import { claim, passOn } from '../replication/claim.ts'
+import { type LogContext, type Position, startPosition } from '../replication/context.ts'
 import { catchUp, take } from '../replication/follow.ts'
 import { Keys } from '../replication/keys.ts'
 import { decodeRecord, indexOf, RecordKind } from '../replication/record.ts'
 import { Abandoned } from '../replication/slot.ts'
-import type { Storage, StorageError } from '../storage/port.ts'
+import type { StorageError } from '../storage/port.ts'
 import { SeataError } from '../wire/errors.ts'
 import type { HomeMessage } from '../wire/home.ts'
-import type { Callee, LinkRequest } from '../wire/link.ts'
-import type { Log } from '../wire/log.ts'
-import type { Clock } from './clock.ts'
-import { type Between, Leader, type SnapshotPolicy } from './leader.ts'
-
-export interface FragmentOptions {
-  readonly cluster: string
-  readonly fragment: number
-  readonly node: string
-  readonly writer: bigint
-  readonly window: number
-  readonly inflight: number
-  readonly storage: Storage
-  readonly settings: Settings
-  readonly snapshots: SnapshotPolicy
-  readonly clock: Clock
-  readonly logger: Log
-  readonly downstream: () => Callee | null
-  readonly between: Between
-  /** What a lead lost to another node comes to: to follow it, or, where nobody can see whether it lives, to stop. */
-  readonly whenDeposed: 'follow' | 'stop'
-  /** Told when it begins or ends to serve, to lead, or to follow. */
-  readonly changed: () => void
-  /** Told of every record that this node wrote as leader. */
-  readonly confirmed?: (bytes: Buffer) => void
-}
-
-export type Role = 'starting' | 'follower' | 'candidate' | 'leader' | 'stopped'
-
-export interface FragmentHealth {
-  readonly fragment: number
-  readonly role: Role
-  readonly term: number
-  readonly index: number
-  /** Why it does not do what it should; null when it does. */
-  readonly trouble: string | null
-  readonly transactions: number
-  readonly locks: number
-  readonly requests: number
-  readonly appends: number
-  readonly snapshotIndex: number
-}
+import type { LinkRequest } from '../wire/link.ts'
+import { Early } from './early.ts'
+import type { FragmentHealth, FragmentOptions, Heir, Role } from './fragment-options.ts'
+import { Leader } from './leader.ts'
 
 /** An append that takes longer than this counts as trouble, ms: requests are kept back. */
 const STALL_MS = 1000
 const RESTART_MS = 1000
-const DRAIN_POLL_MS = 2
+const DRAIN_POLL_MS = 1
 /** How long a hand-over waits for RMs to answer, ms: who answers later is asked again by the next leader. */
-const DRAIN_CALLS_MS = 50
-/** Bytes of records that came over a link and wait for a reading to end; what comes on top is read later. */
-const MAX_EARLY_BYTES = 16 * 1024 * 1024
-/** What a record that waits takes besides its bytes. */
-const EARLY_BYTES = 256
+const DRAIN_CALLS_MS = 10
 
 export class FragmentHost {
   readonly #options: FragmentOptions
@@ -81,11 +39,10 @@ export class FragmentHost {
   #epoch = 0
   /** Reading and claiming, one after the other. */
   #busy = false
-  /** Records that came over a link during a reading: the reading may have looked for them just before they were there. */
-  readonly #early: Buffer[] = []
-  #earlyBytes = 0
-  /** Name of the node whose lead record was read last; empty when none was, or a snapshot has covered it. */
-  lastLeader = ''
+  #reading: Promise<void> = Promise.resolve()
+  readonly #early = new Early()
+  /** Of the lead record that was read last; empty when none was, or a snapshot has covered it. */
+  #lastLead = NO_LEAD
 
   constructor(options: FragmentOptions) {
     this.#options = options
@@ -105,6 +62,11 @@ export class FragmentHost {
     return this.#position.index
   }
 
+  /** Name of the node whose lead record was read last; empty when none was, or a snapshot has covered it. */
+  get lastLeader(): string {
+    return this.#lastLead.node
+  }
+
   /** Reads the log and takes the lead. Resolves when it leads, or when it is clear that it cannot: see `health`. */
   async start(): Promise<void> {
     await this.follow()
@@ -121,8 +83,13 @@ export class FragmentHost {
   }
 
   /** Reads what others wrote. */
-  async readOn(): Promise<void> {
-    if (this.#busy || this.#leader || this.#closing) return
+  readOn(): Promise<void> {
+    if (this.#busy || this.#leader || this.#closing) return this.#reading
+    this.#reading = this.#read()
+    return this.#reading
+  }
+
+  async #read(): Promise<void> {
     this.#busy = true
     const epoch = this.#epoch
     try {
@@ -130,7 +97,8 @@ export class FragmentHost {
       if (this.#epoch !== epoch) return
       this.#failure = null
       if (this.#role === 'starting') this.#become('follower')
-      this.#takeEarly()
+      this.#busy = false
+      for (const bytes of this.#early.take()) this.appended(bytes)
     } catch (error) {
       if (this.#epoch === epoch) this.#fail(error)
     } finally {
@@ -138,19 +106,11 @@ export class FragmentHost {
     }
   }
 
-  /** What the leader wrote while this node was reading. */
-  #takeEarly(): void {
-    this.#busy = false
-    this.#earlyBytes = 0
-    for (const bytes of this.#early.splice(0)) this.appended(bytes)
-  }
-
   /** Takes in a record that the leader wrote. False: those before it are not here yet, `readOn` finds them. */
   appended(bytes: Buffer): boolean {
     if (this.#role !== 'follower') return false
     if (this.#busy) {
-      this.#earlyBytes += bytes.length + EARLY_BYTES
-      if (this.#earlyBytes < MAX_EARLY_BYTES) this.#early.push(Buffer.from(bytes))
+      this.#early.add(bytes)
       return true
     }
     const { index } = this.#position
@@ -166,8 +126,18 @@ export class FragmentHost {
     }
   }
 
+  /** Takes the lead that another passed on to this process with the record at `index`. False: it is not to be had that way. */
+  async takeOver(index: number): Promise<boolean> {
+    await (this.index < index ? this.readOn() : this.#reading)
+    const passed = this.#lastLead.index === index && this.#lastLead.writer === this.#options.writer
+    if (this.#busy || this.#role !== 'follower' || this.index !== index || !passed) return false
+    this.#lead()
+    return true
+  }
+
   /** Claims the lead. False: another has it, or it cannot be had now. */
   async lead(): Promise<boolean> {
+    await this.#reading
     if (this.#busy || this.#role !== 'follower') return false
     this.#busy = true
     this.#become('candidate')
@@ -212,26 +182,54 @@ export class FragmentHost {
   }
 
   /**
-   * Stops leading in order: takes no more, lets what is in flight be confirmed, `ms` at most. Resolves with the index at which the log
-   * ends; another may take the lead then.
+   * Stops leading in order: takes no more, lets what is in flight be confirmed, and passes the lead on to the heir, all of it in `ms`.
+   * Resolves with the index of the record that names the heir; 0: there is none, anybody may claim.
    */
-  async handOver(ms: number, thenFollow = true): Promise<number> {
+  async handOver(ms: number, heir: Heir | null, thenFollow = true): Promise<number> {
     const { clock, fragment, logger } = this.#options
-    this.#draining = true
-    this.#leader?.drain()
-    this.#servingChanged()
     const until = clock.now() + ms
-    const callsUntil = clock.now() + Math.min(ms, DRAIN_CALLS_MS)
-    const drained = ({ idle, calling }: Leader) => idle && (calling === 0 || clock.now() >= callsUntil)
-    while (this.#leader && !drained(this.#leader) && clock.now() < until) await clock.sleep(DRAIN_POLL_MS)
+    const passed = (await this.#drain(until)) && heir !== null && (await this.#passOn(heir, until))
     const { index } = this
     this.#draining = false
-    if (this.#leader) {
-      logger.info({ fragment, index }, 'hands the fragment over')
-      this.#release()
-      if (thenFollow) void this.follow()
+    if (!this.#leader) return 0
+    logger.info({ fragment, index, heir: passed ? heir?.node : undefined }, 'hands the fragment over')
+    this.#release()
+    if (thenFollow && passed) this.#followOn()
+    else if (thenFollow) void this.follow()
+    return passed ? index : 0
+  }
+
+  /** Takes nothing more. Resolves with whether this replica still leads and all of it is in the log. */
+  async #drain(until: number): Promise<boolean> {
+    const { clock } = this.#options
+    this.#draining = true
+    this.#leader?.drain()
+    this.#options.changed()
+    const callsUntil = Math.min(until, clock.now() + DRAIN_CALLS_MS)
+    const busy = ({ idle, calling }: Leader) => !idle || (calling > 0 && clock.now() < callsUntil)
+    while (this.#leader && busy(this.#leader) && clock.now() < until) await clock.sleep(DRAIN_POLL_MS)
+    return this.#leader?.idle ?? false
+  }
+
+  /** From here on this leader appends nothing. */
+  async #passOn(heir: Heir, until: number): Promise<boolean> {
+    const { clock } = this.#options
+    this.#leader!.stop()
+    try {
+      const late = clock.sleep(until - clock.now()).then(() => false)
+      return await Promise.race([passOn(this.#log, heir), late])
+    } catch (error) {
+      this.#fail(error)
+      return false
     }
-    return index
+  }
+
+  /** All that this leader decided is in the log: what it has is what a follower has, and need not be read. */
+  #followOn(): void {
+    this.#state.forget()
+    this.#position = { ...this.#position, leads: [...this.#position.leads] }
+    this.#open()
+    this.#become('follower')
   }
 
   /** A digest of the state, equal on all replicas at the same index. Looks at all of it: for tests. */
@@ -243,10 +241,14 @@ export class FragmentHost {
     return this.#draining
   }
 
-  get serving(): boolean {
+  /** It leads, and its store confirms what is appended. */
+  get leading(): boolean {
     const leader = this.#leader
-    if (!leader || this.#draining || this.#trouble !== null || leader.full) return false
-    return this.#options.clock.now() - leader.waitingSince < STALL_MS
+    return leader !== null && this.#trouble === null && this.#options.clock.now() - leader.waitingSince < STALL_MS
+  }
+
+  get serving(): boolean {
+    return this.leading && !this.#draining && !this.#leader!.full
   }
 
   request(request: LinkRequest): void {
@@ -286,8 +288,7 @@ export class FragmentHost {
   }
 
   get health(): FragmentHealth {
-    const leader = this.#leader
-    const stalled = leader && !this.serving ? 'the store does not confirm what was appended' : null
+    const stalled = this.#leader && !this.leading ? 'the store does not confirm what was appended' : null
     return {
       fragment: this.#options.fragment,
       role: this.#role,
@@ -296,23 +297,28 @@ export class FragmentHost {
       trouble: this.#failure ?? this.#trouble ?? stalled,
       transactions: this.#state.sessions.size,
       locks: this.#state.locks.count,
-      requests: leader?.requests ?? 0,
-      appends: leader?.appends ?? 0,
+      requests: this.#leader?.requests ?? 0,
+      appends: this.#leader?.appends ?? 0,
       snapshotIndex: this.#position.snapshot
     }
   }
 
   /** Empty, at the beginning of the log. */
   #rebuild(): void {
+    const { fragment, settings } = this.#options
+    this.#lastLead = NO_LEAD
+    this.#position = startPosition()
+    this.#state = new State(fragment, settings.limits)
+    this.#open()
+  }
+
+  /** A view of the log from where this replica stands. What was begun with the one before does not count any more. */
+  #open(): void {
     const { cluster, fragment, node, writer, window, inflight, storage, clock, settings } = this.#options
-    const position = startPosition()
+    const position = this.#position
     const epoch = ++this.#epoch
     this.#busy = false
-    this.#early.length = 0
-    this.#earlyBytes = 0
-    this.lastLeader = ''
-    this.#position = position
-    this.#state = new State(fragment, settings.limits)
+    this.#early.take()
     this.#log = {
       lane: storage.lane(String(fragment)),
       keys: new Keys(cluster, fragment),
@@ -329,13 +335,13 @@ export class FragmentHost {
         apply: (record) => {
           if (record.kind === RecordKind.Lead) {
             this.#state.led()
-            this.lastLeader = record.node
+            this.#lastLead = record
           } else readEffects(record.payload, (effect) => this.#state.apply(effect))
         },
         load: (chunks) => {
           this.#state = new State(fragment, settings.limits)
           restore(this.#state, chunks)
-          this.lastLeader = ''
+          this.#lastLead = NO_LEAD
         }
       }
     }
@@ -348,7 +354,7 @@ export class FragmentHost {
     if (error) logger.error({ fragment, err: error }, 'the store fails, nothing is answered until it is back')
     else logger.info({ fragment }, 'the store is back')
     this.#trouble = trouble
-    this.#servingChanged()
+    this.#options.changed()
   }
 
   #become(role: Role): void {
@@ -357,10 +363,6 @@ export class FragmentHost {
     const { fragment, logger } = this.#options
     if (role === 'follower') logger.info({ fragment, term, index, snapshot }, 'follows the fragment')
     this.#role = role
-    this.#servingChanged()
-  }
-
-  #servingChanged(): void {
     this.#options.changed()
   }
 
@@ -394,6 +396,4 @@ export class FragmentHost {
   }
 }
 
-function startPosition(): Position {
-  return { index: 0, term: 0, manifest: 0, snapshot: 0, trimmed: 0, leads: [] }
-}
+const NO_LEAD = { node: '', index: 0, writer: 0n }

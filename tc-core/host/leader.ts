@@ -2,10 +2,8 @@
 import { failure } from '../core/answers.ts'
 import type { Fragment } from '../core/fragment.ts'
 import { type Input, Outputs, type Reply, type Request, type Send } from '../core/outputs.ts'
-import { Snapshot } from '../core/snapshot.ts'
 import { XID_TAKEN } from '../core/tm.ts'
 import { Appender } from '../replication/append.ts'
-import { findLeads, saveSnapshot, trim } from '../replication/barrier.ts'
 import type { LogContext } from '../replication/context.ts'
 import { RecordKind } from '../replication/record.ts'
 import { Abandoned, attempt } from '../replication/slot.ts'
@@ -18,13 +16,7 @@ import type { AnyMessage } from '../wire/message.ts'
 import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
 import type { Clock } from './clock.ts'
 import { type Batch, Outbox, type Parcel } from './outbox.ts'
-
-export interface SnapshotPolicy {
-  /** A snapshot is due after so many records, so many bytes of effects, or so many ms, whichever comes first. */
-  readonly records: number
-  readonly bytes: number
-  readonly ms: number
-}
+import { type SnapshotPolicy, Snapshots } from './snapshots.ts'
 
 /** Messages from one fragment to another; they may be lost. `term` is the sender's. */
 export type Between = (from: number, to: number, term: number, message: HomeMessage) => void
@@ -58,6 +50,7 @@ export class Leader {
   readonly #options: LeaderOptions
   readonly #fragment: Fragment
   readonly #appender: Appender
+  readonly #snapshots: Snapshots
   readonly #outbox = new Outbox()
   readonly #out = new Outputs()
   /** The input of the step that is under way, and those that came meanwhile. */
@@ -76,8 +69,8 @@ export class Leader {
   #timerAt = Number.POSITIVE_INFINITY
   #stopped = false
   #draining = false
-  #snapshotting = false
-  #sinceSnapshot = { records: 0, bytes: 0, at: 0 }
+  /** Calls that were not made any more because this leader hands over. */
+  #uncalled = 0
   /** Requests stepped since this node leads. */
   requests = 0
 
@@ -86,10 +79,14 @@ export class Leader {
     this.#fragment = options.fragment
     this.#appender = new Appender(options.log, () => this.#deposed())
     const now = options.clock.now()
-    this.#sinceSnapshot.at = now
+    this.#snapshots = new Snapshots({
+      ...options,
+      policy: options.snapshots,
+      onFailure: (error) => this.#failed(error)
+    })
     this.#fragment.lead(now, options.log.position.term)
     this.#schedule()
-    void this.#tidy()
+    void this.#snapshots.tidy(() => this.#stopped)
   }
 
   get appends(): number {
@@ -168,7 +165,7 @@ export class Leader {
 
   /** Part of Outbox.take: leaves without waiting. */
   call(call: BranchCall): void {
-    if (this.#draining) return
+    if (this.#draining) return void this.#uncalled++
     const downstream = this.#options.downstream()
     const { id } = call
     if (!downstream) return this.#options.clock.defer(() => this.#called(id, 'not-connected'))
@@ -220,15 +217,13 @@ export class Leader {
   }
 
   #append(batch: Batch): void {
-    const barrier = this.#snapshotDue() && !this.#outbox.hasEffects
     const { payload } = batch
-    this.#sinceSnapshot.records++
-    this.#sinceSnapshot.bytes += payload.length
+    const barrier = this.#snapshots.isDue(payload.length) && !this.#outbox.hasEffects
     this.#unconfirmed.add(batch)
     this.#unconfirmedBytes += payload.length
     const index = this.#appender.next
     const confirmed = this.#appender.append(barrier ? RecordKind.Barrier : RecordKind.Data, payload)
-    if (barrier) void this.#snapshot(index, confirmed)
+    if (barrier) void this.#snapshots.take(this.#fragment.state, index, confirmed)
     confirmed.then(
       () => {
         this.#unconfirmedBytes -= payload.length
@@ -324,44 +319,6 @@ export class Leader {
     this.#answer(link, failure(message, client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm']))
   }
 
-  #snapshotDue(): boolean {
-    const { records, bytes, ms } = this.#options.snapshots
-    const since = this.#sinceSnapshot
-    if (this.#snapshotting) return false
-    return since.records >= records || since.bytes >= bytes || this.#options.clock.now() - since.at >= ms
-  }
-
-  /** Called with the state exactly as it is after record `index`. */
-  async #snapshot(index: number, confirmed: Promise<void>): Promise<void> {
-    const { log, clock, logger } = this.#options
-    this.#snapshotting = true
-    this.#sinceSnapshot = { records: 0, bytes: 0, at: clock.now() }
-    const snapshot = new Snapshot(this.#fragment.state)
-    try {
-      await confirmed
-      if (await saveSnapshot(log, index, log.position.term, snapshot)) await trim(log)
-      logger.info({ fragment: this.#fragment.state.fragment, index }, 'snapshot saved, log trimmed')
-    } catch (error) {
-      this.#failed(error)
-    } finally {
-      snapshot.stop()
-      this.#snapshotting = false
-    }
-  }
-
-  /** Finishes a trimming that an earlier process did not. */
-  async #tidy(): Promise<void> {
-    this.#snapshotting = true
-    try {
-      await findLeads(this.#options.log)
-      await trim(this.#options.log)
-    } catch (error) {
-      this.#failed(error)
-    } finally {
-      this.#snapshotting = false
-    }
-  }
-
   #failed(error: unknown): void {
     if (this.#stopped || error instanceof Abandoned) return
     this.#options.onFailure(error)
@@ -382,9 +339,9 @@ export class Leader {
     this.#unconfirmed.clear()
   }
 
-  /** Calls that RMs have not answered. */
+  /** Calls that were made and are not answered. */
   get calling(): number {
-    return this.#fragment.calls.size
+    return this.#fragment.calls.size - this.#uncalled
   }
 
   /** Takes nothing more and calls nobody, so that soon nothing waits for the log. */

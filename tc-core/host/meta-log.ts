@@ -20,6 +20,7 @@ export class MetaLog {
   readonly #options: MetaLogOptions
   readonly #keys: Keys
   #index = 0
+  #born = ''
   #reading: Promise<boolean> | null = null
 
   constructor(options: MetaLogOptions) {
@@ -30,6 +31,11 @@ export class MetaLog {
   /** Index of the newest record that is known. */
   get version(): number {
     return this.#index
+  }
+
+  /** Tells this cluster from one that was made anew on an emptied store; empty before its first record is read. */
+  get born(): string {
+    return this.#born
   }
 
   /** Reads to the end; resolves with whether there was anything new. */
@@ -58,6 +64,7 @@ export class MetaLog {
     const index = this.#index + 1
     const record = decodeRecord(bytes, index, this.#keys.entry(index))
     readMeta(record.payload, (effect) => this.meta.apply(effect))
+    if (index === 1) this.#born = record.writer.toString(16)
     this.#index = index
   }
 

@@ -30,6 +30,8 @@ export class Peer {
   readonly name: string
   readonly #link: DialledLink
   readonly #word: Word
+  /** Of the process there, by its hello; see Heir. */
+  writer = 0n
   /** Its process is gone: its link broke, and nobody listens where it did. */
   dead = false
 
@@ -38,8 +40,9 @@ export class Peer {
     this.#word = word
     const { logger } = options
     this.#link = new DialledLink(address, options.identity, () => options.now(), {
-      up: () => {
+      up: (hello) => {
         this.dead = false
+        this.writer = hello.writer
         logger.info({ peer: name, address }, 'the link to a node is up')
         options.up(this)
         options.changed()

@@ -4,7 +4,8 @@ import type { LinkRequest } from '../wire/link.ts'
 import * as f from '../wire/link-frames.ts'
 import type { Clock } from './clock.ts'
 import { shouldLead } from './election.ts'
-import type { FragmentHealth, FragmentHost } from './fragment-host.ts'
+import type { FragmentHost } from './fragment-host.ts'
+import type { FragmentHealth } from './fragment-options.ts'
 import type { Peers } from './peers.ts'
 import type { Pulse } from './pulse.ts'
 
@@ -24,6 +25,8 @@ const TROUBLE_MS = 300
 /** How long a fragment is left to whom it was handed, ms. */
 const PROMISE_MS = 500
 const HAND_OVER_MS = 1_000
+/** A claim that takes longer hangs, ms. */
+const CLAIM_MS = 1_000
 /** A replica this close behind has caught up, in records: under load thousands are written in a second, and it tells its place 50 times. */
 const NEAR = 512
 /** Who is to lead gets the lead back when it has been there and caught up for so long, ms: nothing moves for who comes and goes. */
@@ -42,6 +45,8 @@ class Replica {
   /** Since when who is to lead could have it back, ms; 0: it could not. */
   returnableSince = 0
   moving = false
+  /** When it began to claim the lead, ms. */
+  claimingSince = 0
 
   constructor(host: FragmentHost, now: number) {
     this.host = host
@@ -106,7 +111,7 @@ export class Replicas {
     const list: f.FragmentMark[] = []
     for (const [fragment, replica] of this.#replicas) {
       const { host } = replica
-      if (host.role !== 'leader' || host.serving) replica.troubledSince = 0
+      if (host.role !== 'leader' || host.leading) replica.troubledSince = 0
       else replica.troubledSince ||= now
       if (host.role !== 'leader' || host.draining) continue
       if (replica.troubledSince === 0 || now - replica.troubledSince < TROUBLE_MS) {
@@ -134,7 +139,7 @@ export class Replicas {
   }
 
   /** The leader stopped for `to` to take over. */
-  handedOver(fragment: number, to: string): void {
+  handedOver(fragment: number, index: number, to: string): void {
     const replica = this.#replicas.get(fragment)
     if (!replica) return
     const until = this.#options.clock.now() + PROMISE_MS
@@ -143,7 +148,7 @@ export class Replicas {
       return
     }
     replica.heirUntil = until
-    if (replica.host.role === 'follower') this.#followed(fragment, replica)
+    void this.#takeOver(fragment, replica, index)
   }
 
   /** Looks at every replica: who should lead, who has fallen behind, what should go back to whom. */
@@ -158,6 +163,7 @@ export class Replicas {
         if (!replica.moving) void this.#leave(fragment, replica)
       } else if (role === 'follower') this.#followed(fragment, replica)
       else if (role === 'leader') this.#led(fragment, replica)
+      else if (role === 'candidate') this.#claiming(fragment, replica)
     }
   }
 
@@ -192,15 +198,29 @@ export class Replicas {
     }
   }
 
+  async #takeOver(fragment: number, replica: Replica, index: number): Promise<void> {
+    if (await replica.host.takeOver(index)) replica.heirUntil = 0
+    else if (replica.host.role === 'follower') this.#followed(fragment, replica)
+  }
+
   async #claim(replica: Replica): Promise<void> {
     if (replica.moving) return
     replica.moving = true
+    replica.claimingSince = this.#options.clock.now()
     try {
       if (await replica.host.lead()) replica.heirUntil = 0
     } finally {
       replica.moving = false
       replica.leaderlessSince = 0
     }
+  }
+
+  /** A claim that hangs in the store while another leads would take the lead from it when the store comes back. */
+  #claiming(fragment: number, replica: Replica): void {
+    const { clock, peers } = this.#options
+    if (clock.now() - replica.claimingSince < CLAIM_MS) return
+    const leader = peers.leaderOf(fragment)
+    if (leader?.peer.alive && leader.term > replica.host.term) void replica.host.follow()
   }
 
   /** Who is to lead gets its fragment back. */
@@ -243,7 +263,9 @@ export class Replicas {
     replica.moving = true
     replica.returnableSince = 0
     try {
-      const index = await replica.host.handOver(HAND_OVER_MS, !this.#stopping)
+      const peer = to === undefined ? undefined : this.#options.peers.get(to)
+      const heir = peer ? { node: peer.name, writer: peer.writer } : null
+      const index = await replica.host.handOver(HAND_OVER_MS, heir, !this.#stopping)
       replica.promisedUntil = this.#options.clock.now() + PROMISE_MS
       if (to !== undefined) this.#options.peers.tell({ type: f.HandOver.code, fragment, index, to })
     } finally {

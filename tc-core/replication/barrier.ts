@@ -5,7 +5,7 @@ import type { LogContext } from './context.ts'
 import { know } from './follow.ts'
 import { decodeRecord, RecordKind } from './record.ts'
 import { keeps } from './rules.ts'
-import { attempt } from './slot.ts'
+import { Abandoned, attempt } from './slot.ts'
 import { decodeManifest, linkManifest, newestManifest, readHint, writeHint } from './snapshots.ts'
 
 const TRIM_BATCH = 128
@@ -33,6 +33,8 @@ export async function saveSnapshot(
     const bytes = chunk
     checksum = crc32(bytes, checksum)
     await attempt(log, () => log.lane.set(key, bytes))
+    // Another leader's snapshot of the same state may be under way by now.
+    if (log.abandoned()) throw new Abandoned()
   }
   if (!keeps(log, 'manifest-first')) await deleteRecords(log, index)
   const k = log.position.manifest + 1

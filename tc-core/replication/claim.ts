@@ -1,4 +1,4 @@
-// Taking the lead: claim the next index, check the claim, seal the old leader's window.
+// Taking the lead: claim the next index, check the claim, seal the old leader's window. And passing it on.
 import type { LogContext } from './context.ts'
 import { know, take } from './follow.ts'
 import { decodeRecord, encodeRecord, type Record, RecordKind } from './record.ts'
@@ -47,6 +47,24 @@ async function seal(log: LogContext): Promise<boolean> {
       log.confirmed?.(outcome.bytes)
     }
   }
+  return true
+}
+
+/**
+ * A leader's last record: it names the process that leads from here on, which need not claim, read or seal anything then. Call it when
+ * nothing of this leader is on the way; it may append nothing more (the rule `last-word`). False: another took the lead.
+ */
+export async function passOn(
+  log: LogContext,
+  heir: { readonly node: string; readonly writer: bigint }
+): Promise<boolean> {
+  const { position, keys } = log
+  const record = { ...own(log, RecordKind.Lead, position.index + 1, position.term + 1), ...heir }
+  const bytes = encodeRecord(record)
+  const outcome = await writeSlot(log, keys.entry(record.index), bytes)
+  if (outcome.kind !== 'written') return false
+  take(log, record)
+  log.confirmed?.(bytes)
   return true
 }
 

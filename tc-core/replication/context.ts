@@ -45,3 +45,8 @@ export interface LogContext extends SlotOptions {
   /** Only in tests: the rule that is not kept. */
   readonly without?: Rule
 }
+
+/** The beginning of a log. */
+export function startPosition(): Position {
+  return { index: 0, term: 0, manifest: 0, snapshot: 0, trimmed: 0, leads: [] }
+}

@@ -4,9 +4,10 @@ import type { LogContext } from './context.ts'
 import { decodeRecord, type Record, RecordKind } from './record.ts'
 import { keeps } from './rules.ts'
 import { attempt } from './slot.ts'
-import { type Manifest, newestManifest, readChunks, readHint } from './snapshots.ts'
+import { type Manifest, manifestAt, newestManifest, readChunks, readHint } from './snapshots.ts'
 
-const BATCH = 32
+/** With the manifest as many keys as etcd reads in one go. */
+const BATCH = 31
 
 /** Reads from wherever this replica stands to the end of the log. Throws SEATA_RECORD_CORRUPT and SEATA_SNAPSHOT_CORRUPT. */
 export async function catchUp(log: LogContext): Promise<void> {
@@ -27,10 +28,12 @@ export async function readOn(log: LogContext): Promise<boolean> {
   const { position, keys } = log
   const first = position.index + 1
   const names = Array.from({ length: BATCH }, (_, i) => keys.entry(first + i))
-  const values = await attempt(log, () => log.lane.getMany(names))
-  // The chain is read after the records: what was read is genuine only if no snapshot covered it by then, because late retries
-  // write trimmed slots anew and some engines bring deleted keys back.
-  const newer = await newestManifest(log, keys, position.manifest)
+  const next = position.manifest + 1
+  // The chain is read with the records, and no earlier than they: what was read is genuine only if no snapshot covered it by then,
+  // because late retries write trimmed slots anew and some engines bring deleted keys back.
+  const values = await attempt(log, () => log.lane.getMany([...names, keys.manifest(next)]))
+  const manifest = values.pop()
+  const newer = manifest ? await newestManifest(log, keys, next, manifestAt(keys, next, manifest)) : null
   const ghosts = keeps(log, 'snapshot-wins') || !values[0]
   if (newer && newer.index > position.index && ghosts) return jump(log, newer)
   if (newer && newer.index <= position.index) know(log, newer)
@@ -40,7 +43,7 @@ export async function readOn(log: LogContext): Promise<boolean> {
     take(log, decodeRecord(bytes, first + read, names[read]!))
     read++
   }
-  return read > 0
+  return read === BATCH
 }
 
 /** Takes in the record at the next index. One of a lower term than was seen already comes from a deposed leader and counts for nothing. */

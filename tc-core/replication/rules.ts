@@ -6,6 +6,8 @@ export const RULES = {
   'claim-checks': 'after a claim the manifests are read again; a claim at or below a snapshot is void',
   'snapshot-wins': 'a record at or below a newer snapshot is ignored, whatever a read returns',
   seal: "a new leader fills the indexes of the old leader's window before its first append",
+  'last-word':
+    'a leader that passes the lead on has nothing on the way and appends nothing more: its heir need not seal',
   'ack-in-order': 'an append counts only when every earlier one is confirmed',
   'stale-skipped': 'a record of a lower term than one already seen is skipped by every reader',
   'same-bytes': 'an append that meets bytes at its index compares them: other bytes mean that another leads',

@@ -45,13 +45,21 @@ export function decodeManifest(bytes: Buffer, k: number, key: string): Manifest 
   return { k, index: r.u53(), term: r.u53(), chunks: r.i32(), checksum: r.u32() }
 }
 
-/** The newest manifest after `known`, or null when there is none: one read when nothing is new. */
-export async function newestManifest(options: SlotOptions, keys: Keys, known: number): Promise<Manifest | null> {
-  let newest: Manifest | null = null
+export function manifestAt(keys: Keys, k: number, bytes: Buffer): Manifest {
+  return decodeManifest(bytes, k, keys.manifest(k))
+}
+
+/** The newest manifest after the `known`th; `newest` when there is none: one read when nothing is new. */
+export async function newestManifest(
+  options: SlotOptions,
+  keys: Keys,
+  known: number,
+  newest: Manifest | null = null
+): Promise<Manifest | null> {
   for (let k = known + 1; ; k++) {
     const bytes = await attempt(options, () => options.lane.get(keys.manifest(k)))
     if (!bytes) return newest
-    newest = decodeManifest(bytes, k, keys.manifest(k))
+    newest = manifestAt(keys, k, bytes)
   }
 }
 

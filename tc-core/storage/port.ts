@@ -8,7 +8,7 @@ export interface Lane {
   /** Writes when the key is absent; durable when it resolves. False: another value is there. */
   setIfAbsent(key: string, value: Uint8Array): Promise<boolean>
   get(key: string): Promise<Buffer | null>
-  /** The values in the order of the keys. */
+  /** The values in the order of the keys; the last is read no earlier than the others. */
   getMany(keys: readonly string[]): Promise<(Buffer | null)[]>
   /** Overwrites; durable when it resolves. */
   set(key: string, value: Uint8Array): Promise<void>

@@ -106,14 +106,16 @@ class RedisLane implements Lane {
   }
 
   async getMany(keys: readonly string[]): Promise<(Buffer | null)[]> {
-    const parts = await Promise.all(
-      parted(keys, KEYS_PER_READ).map(async (part) => {
-        const reply = await this.#channel.call(true, ['MGET', ...part])
-        if (!Array.isArray(reply) || reply.length !== part.length) throw strange('MGET', reply)
-        return reply.map((value) => bytesIn('MGET', value))
-      })
-    )
-    return parts.flat()
+    const parts = parted(keys, KEYS_PER_READ)
+    const last = parts.pop()
+    const values = await Promise.all(parts.map((part) => this.#mget(part)))
+    return last ? [...values.flat(), ...(await this.#mget(last))] : []
+  }
+
+  async #mget(keys: readonly string[]): Promise<(Buffer | null)[]> {
+    const reply = await this.#channel.call(true, ['MGET', ...keys])
+    if (!Array.isArray(reply) || reply.length !== keys.length) throw strange('MGET', reply)
+    return reply.map((value) => bytesIn('MGET', value))
   }
 
   async set(key: string, value: Uint8Array): Promise<void> {

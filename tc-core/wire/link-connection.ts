@@ -1,7 +1,7 @@
 // One end of a link: frames over a byte stream, what is said in one turn of the event loop in one write, and a sign of life.
 import type { Duplex } from 'node:stream'
 import { Reader, Writer } from './bytes.ts'
-import { LINK_DIALECT, type LinkFrame, linkFrames, MAX_LINK_FRAME_BYTES, Ping, Pong } from './link-frames.ts'
+import { Hello, LINK_DIALECT, type LinkFrame, linkFrames, MAX_LINK_FRAME_BYTES, Ping, Pong } from './link-frames.ts'
 import { readFields, writeFields } from './message.ts'
 
 export interface LinkHandler {
@@ -12,6 +12,8 @@ export interface LinkHandler {
 }
 
 const PING_MS = 150
+/** Who has not said hello for so long is nobody, ms. */
+const HELLO_MS = 3_000
 /** A link over which nothing came for so long is closed: the other side is frozen, or cut off. */
 const SILENT_MS = 3_000
 /** Bytes that wait for the other side to read: more, and the link is closed. */
@@ -32,6 +34,8 @@ export class LinkConnection {
   #closed = false
   #released: ((rest: Buffer) => void) | null = null
   #pings = 0
+  #greeted = false
+  readonly #since: number
   readonly #pinger: NodeJS.Timeout
   /** When something came last, ms. */
   heardAt: number
@@ -40,7 +44,7 @@ export class LinkConnection {
     this.#stream = stream
     this.#handler = handler
     this.#now = now
-    this.heardAt = now()
+    this.#since = this.heardAt = now()
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('error', (error) => this.close(error.message))
     stream.on('close', () => this.close('the other side closed the link'))
@@ -109,6 +113,7 @@ export class LinkConnection {
     if (!table) return this.close(`a frame of kind ${kind} came`)
     try {
       const frame = readFields(table, r, LINK_DIALECT) as LinkFrame
+      if (frame.type === Hello.code) this.#greeted = true
       if (frame.type === Ping.code) this.send({ type: Pong.code, sequence: frame.sequence })
       else if (frame.type !== Pong.code) this.#handler.frame(frame)
     } catch (error) {
@@ -119,6 +124,7 @@ export class LinkConnection {
 
   #ping(): void {
     if (this.silence > SILENT_MS) this.close(`nothing came for ${SILENT_MS} ms`)
+    else if (!this.#greeted && this.#now() - this.#since > HELLO_MS) this.close(`no hello came within ${HELLO_MS} ms`)
     else this.send({ type: Ping.code, sequence: ++this.#pings })
   }
 

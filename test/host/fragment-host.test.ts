@@ -106,7 +106,7 @@ test('records that come during a reading are taken when it ends: what it just mi
   let answer: (() => void) | null = null
   // The records were looked for before they were there; the reading ends later.
   control.before = (node, kind) =>
-    node === 'b' && kind === 'get' ? new Promise((resolve) => void (answer = resolve)) : undefined
+    node === 'b' && kind === 'read' ? new Promise((resolve) => void (answer = resolve)) : undefined
   const reading = follower.readOn()
   await eventually(() => answer !== null)
   for (let i = 0; i < 3; i++) {
@@ -125,7 +125,7 @@ test('who was about to claim the lead leaves it to who claimed it a moment ago',
   const { leader, follower, control, replica } = await pair(t)
   const third = replica('c')
   await third.follow()
-  await leader.handOver(1000)
+  await leader.handOver(1000, null)
   let other: Promise<boolean> | null = null
   control.before = async (node, kind) => {
     if (node !== 'c' || kind !== 'getMany' || other) return

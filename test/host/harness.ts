@@ -90,7 +90,7 @@ export class NodeHarness {
   }
 }
 
-/** A memory store whose operations go through the test's hands. */
+/** A memory store whose operations go through the test's hands; `read` is a getMany that is about to be answered. */
 export function controlled(
   data: MemoryData,
   control: { before(kind: string, key: string): Promise<void> | void }
@@ -107,7 +107,11 @@ export function controlled(
       const wrapped: Lane = {
         setIfAbsent: (key, value) => through('setIfAbsent', key, () => lane.setIfAbsent(key, value)),
         get: (key) => through('get', key, () => lane.get(key)),
-        getMany: (keys) => through('getMany', keys[0] ?? '', () => lane.getMany(keys)),
+        getMany: async (keys) => {
+          const values = await through('getMany', keys[0] ?? '', () => lane.getMany(keys))
+          await control.before('read', keys[0] ?? '')
+          return values
+        },
         set: (key, value) => through('set', key, () => lane.set(key, value)),
         delete: (keys) => through('delete', keys[0] ?? '', () => lane.delete(keys))
       }

@@ -34,3 +34,13 @@ test('walks do something: leaders change, snapshots are taken and values are ack
   t.true(keys.some((key) => key.includes(':s:')))
   t.true(keys.filter((key) => key.includes(':e:')).length < world.lastValue)
 })
+
+test('walks do something: leads are passed on and taken over', async (t) => {
+  let takenOver = 0
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = new World(seed)
+    await world.run(STEPS)
+    takenOver += world.takenOver
+  }
+  t.true(takenOver > 10, `${takenOver} times`)
+})

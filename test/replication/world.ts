@@ -4,12 +4,12 @@
 // was decided on just the history that it is applied to.
 import { Appender } from '../../tc-core/replication/append.ts'
 import { findLeads, saveSnapshot, trim } from '../../tc-core/replication/barrier.ts'
-import { claim } from '../../tc-core/replication/claim.ts'
+import { claim, passOn } from '../../tc-core/replication/claim.ts'
 import type { LogContext } from '../../tc-core/replication/context.ts'
 import { readOn } from '../../tc-core/replication/follow.ts'
 import { Keys } from '../../tc-core/replication/keys.ts'
 import { RecordKind } from '../../tc-core/replication/record.ts'
-import type { Rule } from '../../tc-core/replication/rules.ts'
+import { keeps, type Rule } from '../../tc-core/replication/rules.ts'
 import { Abandoned } from '../../tc-core/replication/slot.ts'
 import { type Lane, StorageError } from '../../tc-core/storage/port.ts'
 import { type Random, random } from '../core/random.ts'
@@ -36,8 +36,14 @@ export class World {
   canon: readonly number[] = []
   lastValue = 0
   breach: Breach | null = null
+  /** Leads that were passed on. */
+  handOvers = 0
+  /** And taken over, without a claim. */
+  takenOver = 0
   closed = false
   #awake: readonly number[] = [0, 1, 2]
+  /** What each replica is while it lives, and the word that reached it: the index of a record that passes the lead on to it. */
+  readonly #lives: ({ readonly writer: bigint; passed: number } | null)[] = [null, null, null]
 
   constructor(seed: number, without?: Rule) {
     this.r = random(seed)
@@ -125,6 +131,7 @@ export class World {
       const machine = new Machine()
       const life = { over: false }
       const log = this.#context(replica, machine, life)
+      this.#lives[replica] = { writer: log.writer, passed: 0 }
       try {
         if (await this.#follow(replica, log, machine)) await this.#lead(replica, log, machine)
       } catch (error) {
@@ -159,6 +166,12 @@ export class World {
       if (log.abandoned()) throw new Abandoned()
       const more = await readOn(log)
       this.check(`n${replica} following`, machine.history)
+      // The word comes late, or twice: what the log says counts.
+      const { passed } = this.#lives[replica]!
+      if (passed > 0 && log.position.index === passed && machine.leader === log.writer) {
+        this.takenOver++
+        return true
+      }
       if (!more && this.r.next() < 0.3) return claim(log)
     }
   }
@@ -168,6 +181,17 @@ export class World {
     const appender = new Appender(log, () => (deposed = true))
     const snapshots: Promise<void>[] = []
     while (!deposed && !log.abandoned()) {
+      const silent = appender.inflight === 0 || !keeps(log, 'last-word')
+      if (silent && this.r.next() < 0.1) {
+        const heir = (replica + 1 + this.r.below(2)) % 3
+        const { writer } = this.#lives[heir]!
+        if (await passOn(log, { node: `n${heir}`, writer })) {
+          this.handOvers++
+          const life = this.#lives[heir]!
+          void this.#later(heir, () => void (life.passed = log.position.index))
+        }
+        if (keeps(log, 'last-word')) break
+      }
       if (appender.full) {
         await this.#later(replica, () => {})
         continue
@@ -190,11 +214,12 @@ export class World {
   }
 
   async #snapshot(log: LogContext, index: number, history: readonly number[], confirmed: Promise<void>): Promise<void> {
+    const { term } = log.position
     try {
       await confirmed
       await findLeads(log)
       const chunks = [Buffer.from(JSON.stringify(history))]
-      const saved = await saveSnapshot(log, index, log.position.term, { next: () => chunks.shift() ?? null })
+      const saved = await saveSnapshot(log, index, term, { next: () => chunks.shift() ?? null })
       if (saved) await trim(log)
     } catch (error) {
       if (!(error instanceof Abandoned)) throw error
@@ -204,9 +229,14 @@ export class World {
 
 class Machine {
   history: readonly number[] = []
+  /** The process that the newest lead record names. */
+  leader = -1n
 
-  apply(record: { kind: number; payload: Buffer }): void {
-    if (record.kind === RecordKind.Lead) return
+  apply(record: { kind: number; writer: bigint; payload: Buffer }): void {
+    if (record.kind === RecordKind.Lead) {
+      this.leader = record.writer
+      return
+    }
     const { value, after } = JSON.parse(record.payload.toString()) as { value: number; after: number }
     if (after !== (this.history.at(-1) ?? 0))
       throw new Breach(`${value} was decided after ${after}, not after ${this.history}`)

@@ -192,6 +192,10 @@ test('pings are answered with their number and are not shown to the handler', as
 test('a link over which nothing comes is closed after three seconds; a pong is enough to keep it', async (t) => {
   const silent = end(t)
   const living = end(t)
+  living.wire.emit(
+    'data',
+    bytesOf({ type: f.Hello.code, protocol: 1, role: 0, cluster: 'c', name: 'g', writer: 1n } as AnyMessage)
+  )
   for (const now of [1000, 2000, 2900]) silent.now = living.now = now
   living.wire.emit('data', bytesOf({ type: f.Pong.code, sequence: 1 } as AnyMessage))
   silent.now = living.now = 3001
@@ -200,6 +204,17 @@ test('a link over which nothing comes is closed after three seconds; a pong is e
   t.false(living.link.closed)
   t.is(living.link.silence, 101)
   t.true(living.wire.pings > 0, 'it asks for a sign of life')
+})
+
+test('a link over which nobody says hello is closed, whatever else comes', async (t) => {
+  const stranger = end(t)
+  stranger.now = 2900
+  stranger.wire.emit('data', bytesOf({ type: f.Ping.code, sequence: 1 } as AnyMessage))
+  await turn()
+  t.deepEqual(stranger.closed, [])
+  stranger.now = 3001
+  await eventually(() => stranger.closed.length > 0)
+  t.deepEqual(stranger.closed, ['no hello came within 3000 ms'])
 })
 
 test('limit: bytes that the other side does not read', async (t) => {
