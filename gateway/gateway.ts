@@ -26,6 +26,8 @@ export interface GatewayOptions {
   readonly advertise?: string
   readonly strategy: string
   readonly limits: Limits
+  /** Ms for which its clients are served on when it stops, for others serve them afterwards; 0: there are no others. */
+  readonly drain: number
   readonly upstream: Upstream
   readonly logger: Log
   /** Days that RMs keep undo logs (Seata's `server.undo.logSaveDays`). */
@@ -43,6 +45,10 @@ const FLOCK_MS = 10
 /** Where requests are parked that came before any fragment was known. */
 const NOWHERE = -1
 const DRAIN_POLL_MS = 5
+/** A client's connection that is silent for so long is closed without further ado when this gateway stops, ms. */
+const QUIET_MS = 100
+/** How long the last requests of a connection are taken, ms, so that it ends when nobody waits for an answer. */
+const LAST_REQUESTS_MS = 250
 
 const d1 = { version: 1, shortMsg: false } as const
 
@@ -58,6 +64,8 @@ export class Gateway implements Downstream, IntakeTarget {
   #xids: XidSource | null = null
   #ring: ShardingStrategy
   #timers: NodeJS.Timeout[] = []
+  /** Runs while anything is parked. */
+  #sweeper: NodeJS.Timeout | null = null
   #begins = 0
   /** The fragment of the begins of this moment, how many more, and until when (ms). */
   readonly #flock = { fragment: NOWHERE, left: 0, until: 0 }
@@ -91,7 +99,6 @@ export class Gateway implements Downstream, IntakeTarget {
     this.advertised = this.#options.advertise ?? `${reachable(address.address)}:${address.port}`
     this.#xids = new XidSource(this.advertised)
     const every = (ms: number, then: () => void) => this.#timers.push(setInterval(then, ms))
-    every(PARK_SWEEP_MS, () => this.#sweepPark())
     every(1000, () => this.phaseTwo.sweep())
     const deleteUndoLogs = () => this.phaseTwo.deleteUndoLogs(undoLogSaveDays)
     this.#timers.push(
@@ -167,6 +174,7 @@ export class Gateway implements Downstream, IntakeTarget {
     if (this.now() - pending.since >= PARK_MS) return this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
     if (this.#isFree(pending)) return this.dispatch(pending)
     if (!this.#park.add(pending)) this.#fail(pending, 'SEATA_OVERLOADED', this.#park.size)
+    this.#sweeper ??= setTimeout(() => this.#sweepPark(), PARK_SWEEP_MS)
   }
 
   /** A begin that nobody can have executed, for a fragment that takes none now: it may as well go to another. */
@@ -182,11 +190,12 @@ export class Gateway implements Downstream, IntakeTarget {
   }
 
   #sweepPark(): void {
-    if (this.#park.size === 0) return
+    this.#sweeper = null
     for (const fragment of this.#park.fragments()) this.servingChanged(fragment)
     const before = this.now() - PARK_MS
     const old = this.#park.takeIf((pending) => pending.since < before)
     for (const pending of old) this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
+    if (this.#park.size > 0) this.#sweeper ??= setTimeout(() => this.#sweepPark(), PARK_SWEEP_MS)
   }
 
   fragmentsChanged(): void {
@@ -225,20 +234,43 @@ export class Gateway implements Downstream, IntakeTarget {
     this.phaseTwo.call(call, done)
   }
 
+  /** Ends the connections that are quiet, and after `until` the others as well: each at a moment at which nobody waits. */
+  #drain(until: number): void {
+    const now = this.now()
+    for (const session of [...this.#listener.sessions]) {
+      const quiet = session.idle && now - session.heardAt >= QUIET_MS
+      if (!session.ending && (quiet || now >= until)) {
+        session.lastAnswers()
+        // Leaders find the RM over another gateway; what they asked here is still answered.
+        if (session.resources.size > 0) this.#options.upstream.rmDrops(session.client!.clientId, [...session.resources])
+      } else if (session.ending && session.idle) {
+        this.phaseTwo.gone(session)
+        session.end()
+      }
+      if (now >= until + LAST_REQUESTS_MS) session.ignore()
+    }
+  }
+
   #closed(session: ClientSession): void {
     this.phaseTwo.gone(session)
     if (session.client) this.#options.upstream.clientGone(session.client)
   }
 
-  /** Takes no more connections and begins, lets what is in flight end, `ms` at most, and closes the connections. */
+  /**
+   * Takes no more connections, lets what is in flight end, `ms` at most, and closes the connections. Begins are refused when nobody else
+   * would serve their transactions; otherwise clients are served on for a while, and each connection is closed when it is quiet.
+   */
   async stop(ms: number): Promise<void> {
     const until = this.now() + ms
-    this.#draining = true
     this.#listener.stopAccepting()
-    while (this.#listener.inFlight > 0 && this.now() < until) {
+    const drainUntil = Math.min(until, this.now() + this.#options.drain)
+    this.#draining = this.#options.drain === 0
+    while (this.#listener.busy(!this.#draining) && this.now() < until) {
+      if (!this.#draining) this.#drain(drainUntil)
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
     }
     for (const timer of this.#timers) clearTimeout(timer)
+    if (this.#sweeper) clearTimeout(this.#sweeper)
     await this.#listener.close(Math.max(100, until - this.now()))
   }
 }

@@ -116,10 +116,10 @@ export class Listener implements SessionOwner {
     this.#server.close()
   }
 
-  get inFlight(): number {
-    let inFlight = 0
-    for (const session of this.#sessions) inFlight += session.inFlight
-    return inFlight
+  /** Somebody waits for an answer, or has not been told yet that this is the end. */
+  busy(all: boolean): boolean {
+    for (const session of this.#sessions) if (all || session.inFlight > 0) return true
+    return false
   }
 
   /** Sends what is left to send, `ms` at most, and closes every connection. */

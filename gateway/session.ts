@@ -50,6 +50,10 @@ export class ClientSession {
   codec: number = Codec.Seata
   /** How it speaks protobuf, if it does. */
   readonly protobuf = newContext()
+  /** Its answers wait, to leave together with the end of the connection: who waits for one asks nothing more here. */
+  #ending = false
+  /** What still comes is not looked at. */
+  #deaf = false
   /** Ids of phase-two calls that it owes an answer. */
   readonly calls = new Set<number>()
 
@@ -89,7 +93,7 @@ export class ClientSession {
   }
 
   #onData(chunk: Buffer): void {
-    if (this.closed) return
+    if (this.closed || this.#deaf) return
     this.heardAt = this.#owner.now()
     try {
       this.#reader.push(chunk)
@@ -116,7 +120,7 @@ export class ClientSession {
   send(header: Header, body: Buffer): void {
     if (this.closed) return
     writeFrame(this.#out, header, fromSeata(header.codec, body, this.protobuf))
-    if (this.#flushing) return
+    if (this.#flushing || (this.#ending && header.messageType === MessageType.Response)) return
     this.#flushing = true
     process.nextTick(flush, this)
   }
@@ -148,8 +152,29 @@ export class ClientSession {
     this.socket.destroy()
   }
 
+  /** It will be closed as soon as it has all its answers. */
+  get ending(): boolean {
+    return this.#ending
+  }
+
+  /** Nobody here waits for the other. */
+  get idle(): boolean {
+    return this.inFlight === 0 && this.calls.size === 0
+  }
+
+  /** The end is near: answers wait for it. */
+  lastAnswers(): void {
+    this.#ending = true
+  }
+
+  /** Takes nothing more: what is asked from now on gets no answer. */
+  ignore(): void {
+    this.#deaf = true
+  }
+
   /** Sends what is left and closes. */
   end(): void {
+    this.#deaf = true
     this.flush()
     this.socket.end()
   }

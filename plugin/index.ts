@@ -53,6 +53,8 @@ declare module 'fastify' {
   }
 }
 
+/** How long a gateway of a cluster serves its clients on when it stops, ms: those that use discovery leave it meanwhile. */
+const DRAIN_MS = 1_000
 /** How long a stop waits for what is in flight, ms. */
 const STOP_MS = 5_000
 
@@ -139,6 +141,7 @@ async function seata(app: FastifyInstance, options: SeataOptions): Promise<void>
     port: config.port,
     strategy: config.shardingStrategy,
     limits,
+    drain: config.nodes === '' ? 0 : DRAIN_MS,
     upstream: backend.upstream,
     logger: app.log,
     undoLogSaveDays: config.undoLogSaveDays,

@@ -266,7 +266,7 @@ export class ClusterNode {
     const { name, rules, learner, advertise } = this.#options
     const { address, port } = this.#address!
     const link = advertise ?? formatAddress({ address: reachable(address), port })
-    this.#pulse.start()
+    this.#pulse.beat()
     this.#link = link
     await this.#metaLog.change((meta) => join(meta, { name, link, http }, rules, learner))
     await this.#metaChanged()

@@ -81,7 +81,7 @@ export class Peer {
     return this.#word.leads
   }
 
-  /** The fragments that it follows, and how far it has read. */
+  /** The fragments that it holds, and how far it has read or written. */
   get follows(): ReadonlyMap<number, number> {
     return this.#word.follows
   }

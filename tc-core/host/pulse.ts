@@ -1,4 +1,5 @@
-// Liveness where links do not tell: every node bumps a counter in the store, and others judge by their own clock whether it moves.
+// Liveness where links do not tell: a node that misses the word of another bumps a counter in the store while it does, for the other may
+// miss it as well, and others judge by their own clock whether it moves.
 // Nothing depends on it but who tries to lead when: what makes two leaders safe is the log.
 import type { Lane } from '../storage/port.ts'
 import type { Clock } from './clock.ts'
@@ -8,6 +9,8 @@ const BEAT_MS = 200
 /** Unmoved for so long, the node counts as silent, ms. */
 const STILL_MS = 400
 const LOOK_MS = 100
+/** How long the counter moves on after the last reason for it, ms. */
+const KEEP_MS = 5_000
 
 interface Seen {
   value: string
@@ -25,6 +28,7 @@ export class Pulse {
   readonly #seen = new Map<string, Seen>()
   #beats = 0
   #busy = false
+  #until = 0
   #timer: (() => void) | null = null
 
   constructor(options: { lane: Lane; clock: Clock; cluster: string; name: string; writer: bigint }) {
@@ -39,8 +43,14 @@ export class Pulse {
     return `{${this.#cluster}:live}:${name}`
   }
 
-  start(): void {
-    this.#timer = this.#clock.timer(BEAT_MS, () => this.start())
+  /** Moves the counter from now on, for a while. */
+  beat(): void {
+    this.#until = this.#clock.now() + KEEP_MS
+    if (!this.#timer) this.#beat()
+  }
+
+  #beat(): void {
+    this.#timer = this.#clock.now() < this.#until ? this.#clock.timer(BEAT_MS, () => this.#beat()) : null
     if (this.#busy) return
     this.#busy = true
     const done = () => {

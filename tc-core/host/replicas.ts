@@ -121,11 +121,11 @@ export class Replicas {
     return list
   }
 
-  /** How far this node has read what it follows. */
+  /** How far this node has read what it follows, and written what it leads. */
   follows(): f.FragmentMark[] {
     const list: f.FragmentMark[] = []
     for (const [fragment, { host }] of this.#replicas) {
-      if (host.role === 'follower') list.push({ fragment, mark: host.index })
+      if (host.role === 'follower' || host.role === 'leader') list.push({ fragment, mark: host.index })
     }
     return list
   }
@@ -154,7 +154,11 @@ export class Replicas {
   /** Looks at every replica: who should lead, who has fallen behind, what should go back to whom. */
   decide(): void {
     const { peers, pulse } = this.#options
-    for (const peer of peers.all) if (peer.quiet) pulse.isStill(peer.name)
+    for (const peer of peers.all) {
+      if (!peer.quiet) continue
+      pulse.beat()
+      pulse.isStill(peer.name)
+    }
     const { meta, name } = this.#options
     if (this.#stopping) return
     for (const [fragment, replica] of this.#replicas) {
@@ -194,7 +198,9 @@ export class Replicas {
     if (claims) void this.#claim(replica)
     else if (now - replica.readAt >= POLL_MS) {
       replica.readAt = now
-      void host.readOn()
+      // Who leads says where the log ends: it is read when something is missing, or nobody says so.
+      const end = led ? leader.peer.follows.get(fragment) : undefined
+      if (end === undefined || end > host.index) void host.readOn()
     }
   }
 
@@ -229,10 +235,11 @@ export class Replicas {
     // Nothing to append, nothing to meet another's record by: it has to be looked for.
     if ((peers.leaderOf(fragment)?.term ?? 0) > replica.host.term) return replica.host.verify()
     const now = clock.now()
-    // Also when nobody says so: who leads may not reach this node.
+    const nodes = meta.nodesOf(fragment).filter((node) => node !== name)
+    // Also when nobody says so: who leads may be one that does not reach this node.
     if (now - replica.readAt >= POLL_MS) {
       replica.readAt = now
-      replica.host.verify()
+      if (!nodes.every((node) => peers.get(node)?.alive)) replica.host.verify()
     }
     const [first] = meta.candidatesOf(fragment)
     if (first === undefined || first === name || !this.#isNear(first, fragment, replica)) {

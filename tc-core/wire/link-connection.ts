@@ -1,7 +1,7 @@
 // One end of a link: frames over a byte stream, what is said in one turn of the event loop in one write, and a sign of life.
 import type { Duplex } from 'node:stream'
 import { Reader, Writer } from './bytes.ts'
-import { Hello, LINK_DIALECT, type LinkFrame, linkFrames, MAX_LINK_FRAME_BYTES, Ping, Pong } from './link-frames.ts'
+import { Hello, LINK_DIALECT, type LinkFrame, linkFrames, MAX_LINK_FRAME_BYTES, Ping } from './link-frames.ts'
 import { readFields, writeFields } from './message.ts'
 
 export interface LinkHandler {
@@ -35,6 +35,7 @@ export class LinkConnection {
   #released: ((rest: Buffer) => void) | null = null
   #pings = 0
   #greeted = false
+  #said = false
   readonly #since: number
   readonly #pinger: NodeJS.Timeout
   /** When something came last, ms. */
@@ -67,6 +68,7 @@ export class LinkConnection {
     w.u8(frame.type)
     writeFields(linkFrames.find(frame.type)!, w, frame, LINK_DIALECT)
     w.setI32(start, w.pos - start - 4)
+    this.#said = true
     if (this.#flushing) return
     this.#flushing = true
     process.nextTick(flush, this)
@@ -114,8 +116,7 @@ export class LinkConnection {
     try {
       const frame = readFields(table, r, LINK_DIALECT) as LinkFrame
       if (frame.type === Hello.code) this.#greeted = true
-      if (frame.type === Ping.code) this.send({ type: Pong.code, sequence: frame.sequence })
-      else if (frame.type !== Pong.code) this.#handler.frame(frame)
+      if (frame.type !== Ping.code) this.#handler.frame(frame)
     } catch (error) {
       // Also what the handler cannot make sense of: what one link brings does not end the process.
       this.close(`a ${table.name} that cannot be read came: ${(error as Error).message}`)
@@ -125,7 +126,11 @@ export class LinkConnection {
   #ping(): void {
     if (this.silence > SILENT_MS) this.close(`nothing came for ${SILENT_MS} ms`)
     else if (!this.#greeted && this.#now() - this.#since > HELLO_MS) this.close(`no hello came within ${HELLO_MS} ms`)
-    else this.send({ type: Ping.code, sequence: ++this.#pings })
+    else {
+      // What was said meanwhile is a sign of life as well. It need not be answered: the other side gives its own.
+      if (!this.#said) this.send({ type: Ping.code, sequence: ++this.#pings })
+      this.#said = false
+    }
   }
 
   /** During a frame: what comes after it, and all that still comes, is no business of this end any more. `then` gets what is here of it. */

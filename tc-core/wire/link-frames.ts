@@ -25,9 +25,8 @@ export const Hello = table(1, 'hello', {
   challenge: rest
 })
 
-/** Asked to know that the other side lives; answered at once. */
+/** Says no more than that this side lives, when nothing else was said for a while. */
 export const Ping = table(2, 'ping', { sequence: i32 })
-export const Pong = table(3, 'pong', { sequence: i32 })
 
 /** A client session of the gateway, before its first request over this link. */
 export const ClientKnown = table(4, 'clientKnown', {
@@ -89,7 +88,7 @@ export const Between = table(16, 'between', { from: u16, to: u16, term: u53, bod
 export const Appended = table(17, 'appended', { fragment: u16, record: rest })
 /** The leader has stopped at `index`: the node `to` is to take the lead, and the others leave it to it. */
 export const HandOver = table(18, 'handOver', { fragment: u16, index: u53, to: str16 })
-/** How far a replica has read, to the leader: so that it hands over only to who has caught up. */
+/** How far a replica has read, or written when it leads: a leader hands over to who has caught up, and a follower need not look. */
 export const Follows = table(19, 'follows', { list: leadList() })
 
 /** Where clients reach a gateway, `host:port` each: from the gateway to the nodes. Empty: it stops. */
@@ -105,7 +104,6 @@ export const Through = table(23, 'through', { link: str16 })
 export const linkFrames = new Registry([
   Hello,
   Ping,
-  Pong,
   ClientKnown,
   ClientGone,
   Request,

@@ -175,6 +175,7 @@ export async function startGateway(
   const links = new Links({ nodes: given, cluster: 'test', name: 'g1', logger, now: () => performance.now() })
   const gateway = new Gateway({
     host: '127.0.0.1',
+    drain: 0,
     port: 0,
     strategy: 'consistent-hash',
     limits: { ...DEFAULT_LIMITS, ...limits },

@@ -43,6 +43,7 @@ async function start(t: T, limits: Partial<Limits> = {}) {
   const logger = recordingLog()
   const gateway = new Gateway({
     host: '127.0.0.1',
+    drain: 0,
     port: 0,
     advertise: '10.1.1.1:8091',
     strategy: 'consistent-hash',

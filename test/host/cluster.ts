@@ -103,6 +103,7 @@ export class TestCluster {
     const links = new Links({ ...given, ...more })
     const gateway = new Gateway({
       host: '127.0.0.1',
+      drain: 0,
       port: 0,
       strategy: 'consistent-hash',
       limits: DEFAULT_LIMITS,
