@@ -42,6 +42,8 @@ const PARK_SWEEP_MS = 20
 /** Begins that go to one fragment together, at most, and within how many ms. */
 const FLOCK = 64
 const FLOCK_MS = 10
+/** Draws until any fragment will do that takes new transactions. */
+const DRAWS = 32
 /** Where requests are parked that came before any fragment was known. */
 const NOWHERE = -1
 const DRAIN_POLL_MS = 5
@@ -62,6 +64,7 @@ export class Gateway implements Downstream, IntakeTarget {
   /** `host:port` where clients reach it, once it listens. */
   advertised = ''
   #xids: XidSource | null = null
+  /** Over all fragments, led or not: it takes ms to make, and who leads what changes more often than what there is. */
   #ring: ShardingStrategy
   #timers: NodeJS.Timeout[] = []
   /** Runs while anything is parked. */
@@ -78,7 +81,7 @@ export class Gateway implements Downstream, IntakeTarget {
     const { limits, logger, upstream } = options
     this.#options = options
     this.#park = new Park(limits.maxParked)
-    this.#ring = shardingStrategy(options.strategy, upstream.openFragments())
+    this.#ring = shardingStrategy(options.strategy, this.#fragments())
     const intake = new Intake(this)
     this.#listener = new Listener({
       maxClients: limits.maxClients,
@@ -147,12 +150,29 @@ export class Gateway implements Downstream, IntakeTarget {
   #fragmentOfBegin(now: number): number {
     const flock = this.#flock
     if (flock.left === 0 || now >= flock.until) {
-      flock.fragment = this.#ring.determineGroup(`${now}:${this.#begins++}`)
+      flock.fragment = this.#openFragment(now)
       flock.left = FLOCK
       flock.until = now + FLOCK_MS
     }
     flock.left--
     return flock.fragment
+  }
+
+  /** One that takes new transactions: the first that the ring names for what is drawn. */
+  #openFragment(now: number): number {
+    const open = this.#options.upstream.openFragments()
+    for (let n = 0; n < DRAWS; n++) {
+      const fragment = this.#ring.determineGroup(`${now}:${this.#begins++}`)
+      if (open.includes(fragment)) return fragment
+    }
+    return open[this.#begins % open.length] ?? NOWHERE
+  }
+
+  /** All that there are. */
+  #fragments(): number[] {
+    const all: number[] = []
+    while (this.#options.upstream.exists(all.length)) all.push(all.length)
+    return all
   }
 
   #send(pending: Pending): void {
@@ -199,8 +219,9 @@ export class Gateway implements Downstream, IntakeTarget {
   }
 
   fragmentsChanged(): void {
-    const { upstream, strategy } = this.#options
-    this.#ring = shardingStrategy(strategy, upstream.openFragments())
+    const { strategy } = this.#options
+    const all = this.#fragments()
+    if (all.length !== this.#ring.getAllGroups().length) this.#ring = shardingStrategy(strategy, all)
     this.#flock.left = 0
     const homeless = this.#park.takeIf((pending) => pending.fragment === NOWHERE || this.#isFree(pending))
     for (const pending of homeless) if (!pending.session.closed) this.dispatch(pending)

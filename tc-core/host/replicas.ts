@@ -35,7 +35,9 @@ const SETTLED_MS = 500
 class Replica {
   readonly host: FragmentHost
   leaderlessSince: number
+  /** Until when the lead is left to the node that it was handed to, ms. */
   promisedUntil = 0
+  promisedTo = ''
   /** Until when this node should take over what it was handed, ms. */
   heirUntil = 0
   /** Since when it leads and cannot serve, ms; 0: it serves. */
@@ -145,6 +147,7 @@ export class Replicas {
     const until = this.#options.clock.now() + PROMISE_MS
     if (to !== this.#options.name) {
       replica.promisedUntil = until
+      replica.promisedTo = to
       return
     }
     replica.heirUntil = until
@@ -177,7 +180,7 @@ export class Replicas {
     const now = clock.now()
     const leader = peers.leaderOf(fragment)
     const led = leader?.peer.alive === true && leader.term >= host.term
-    if (led) replica.leaderlessSince = 0
+    if (led) replica.leaderlessSince = replica.promisedUntil = 0
     else replica.leaderlessSince ||= now
     const gone = (peer: string) => peers.get(peer)?.dead !== false || pulse.isStill(peer)
     const heir = now < replica.heirUntil && !led
@@ -190,7 +193,8 @@ export class Replicas {
         led,
         lastLeader: host.lastLeader,
         leaderlessSince: replica.leaderlessSince,
-        promisedUntil: replica.promisedUntil,
+        // Who died meanwhile is not waited for.
+        promisedUntil: peers.get(replica.promisedTo)?.dead ? 0 : replica.promisedUntil,
         alive: (peer) => peers.get(peer)?.alive ?? false,
         known: (peer) => peers.get(peer)?.introduced !== false || peers.get(peer)?.dead === true,
         gone
@@ -274,6 +278,7 @@ export class Replicas {
       const heir = peer ? { node: peer.name, writer: peer.writer } : null
       const index = await replica.host.handOver(HAND_OVER_MS, heir, !this.#stopping)
       replica.promisedUntil = this.#options.clock.now() + PROMISE_MS
+      replica.promisedTo = to ?? ''
       if (to !== undefined) this.#options.peers.tell({ type: f.HandOver.code, fragment, index, to })
     } finally {
       replica.moving = false
