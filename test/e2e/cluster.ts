@@ -52,10 +52,28 @@ export class Cluster {
     this.#args = args
   }
 
-  /** Starts a node; with a `link` at the place of one that was there before. */
-  async node(name: string, link?: string): Promise<NodeProcess> {
+  /** Starts a node; with a `link` at the place of one that was there before. `kv`: its own way to the store. */
+  async node(
+    name: string,
+    link?: string,
+    more: { readonly kv?: string; readonly args?: readonly string[] } = {}
+  ): Promise<NodeProcess> {
     link ??= `127.0.0.1:${await freePort()}`
-    const args = ['node', '--name', name, '--kv', this.#kv, '--link', link, '--http-port', '0', '--log-level', 'info']
+    const { kv = this.#kv } = more
+    const args = [
+      'node',
+      '--name',
+      name,
+      '--kv',
+      kv,
+      ...(more.args ?? []),
+      '--link',
+      link,
+      '--http-port',
+      '0',
+      '--log-level',
+      'info'
+    ]
     const node = new NodeProcess(name, new Process(this.#t, [...args, ...this.#args]))
     this.nodes.set(name, node)
     await node.ready()
