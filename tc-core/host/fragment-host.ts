@@ -21,6 +21,8 @@ import { Leader } from './leader.ts'
 const STALL_MS = 1000
 const RESTART_MS = 1000
 const DRAIN_POLL_MS = 1
+/** How old the decision to claim may be when the log has been read, ms. */
+const READ_MS = 500
 /** How long a hand-over waits for RMs to answer, ms: who answers later is asked again by the next leader. */
 const DRAIN_CALLS_MS = 10
 
@@ -143,10 +145,12 @@ export class FragmentHost {
     this.#become('candidate')
     const epoch = this.#epoch
     const { term } = this
+    const { clock } = this.#options
+    const until = clock.now() + READ_MS
     try {
       await catchUp(this.#log)
-      // Who claimed the lead a moment ago is not robbed of it: whether to lead is to be decided anew.
-      const won = this.term === term && this.#epoch === epoch && (await claim(this.#log))
+      // Who claimed the lead a moment ago is not robbed of it, nor who leads on after the store was away: it is to be decided anew.
+      const won = this.term === term && clock.now() <= until && this.#epoch === epoch && (await claim(this.#log))
       if (this.#epoch !== epoch) return false
       if (!won) {
         this.#become('follower')

@@ -21,7 +21,7 @@ export interface SlotOptions {
 export class Abandoned extends Error {}
 
 const RETRY_MIN_MS = 5
-const RETRY_MAX_MS = 500
+const RETRY_MAX_MS = 100
 /** A read that lags behind the write is given this many chances. */
 const READS_BEFORE_GONE = 3
 
