@@ -145,19 +145,16 @@ export class FragmentHost {
     this.#become('candidate')
     const epoch = this.#epoch
     const { term } = this
-    const { clock } = this.#options
-    const until = clock.now() + READ_MS
+    const until = this.#options.clock.now() + READ_MS
     try {
       await catchUp(this.#log)
       // Who claimed the lead a moment ago is not robbed of it, nor who leads on after the store was away: it is to be decided anew.
-      const won = this.term === term && clock.now() <= until && this.#epoch === epoch && (await claim(this.#log))
+      const inTime = this.#options.clock.now() <= until
+      const won = inTime && this.term === term && this.#epoch === epoch && (await claim(this.#log))
       if (this.#epoch !== epoch) return false
-      if (!won) {
-        this.#become('follower')
-        return false
-      }
-      this.#lead()
-      return true
+      if (won) this.#lead()
+      else this.#become('follower')
+      return won
     } catch (error) {
       if (this.#epoch === epoch) this.#fail(error)
       return false

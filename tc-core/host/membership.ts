@@ -99,7 +99,7 @@ export class Membership {
     const { name: me, metaLog, peers, holds } = this.#options
     const here = holds()
     const peer = peers.get(name)
-    const told = name === me ? here.replicas : peer ? peer.leads.size + peer.follows.size : 0
+    const told = name === me ? here.replicas : peer ? peer.follows.size : 0
     let leaderless = 0
     for (let fragment = 0; fragment < metaLog.meta.fragments; fragment++) {
       const elsewhere = name !== me && here.leads.includes(fragment)

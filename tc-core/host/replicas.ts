@@ -127,6 +127,8 @@ export class Replicas {
   follows(): f.FragmentMark[] {
     const list: f.FragmentMark[] = []
     for (const [fragment, { host }] of this.#replicas) {
+      // Nothing is handed to a node that stops.
+      if (this.#stopping) break
       if (host.role === 'follower' || host.role === 'leader') list.push({ fragment, mark: host.index })
     }
     return list
@@ -180,6 +182,7 @@ export class Replicas {
     const now = clock.now()
     const leader = peers.leaderOf(fragment)
     const led = leader?.peer.alive === true && leader.term >= host.term
+    replica.returnableSince = 0
     if (led) replica.leaderlessSince = replica.promisedUntil = 0
     else replica.leaderlessSince ||= now
     const gone = (peer: string) => peers.get(peer)?.dead !== false || pulse.isStill(peer)
@@ -235,6 +238,7 @@ export class Replicas {
 
   /** Who is to lead gets its fragment back. */
   #led(fragment: number, replica: Replica): void {
+    if (replica.moving) return
     const { clock, meta, name, peers } = this.#options
     // Nothing to append, nothing to meet another's record by: it has to be looked for.
     if ((peers.leaderOf(fragment)?.term ?? 0) > replica.host.term) return replica.host.verify()
