@@ -4,7 +4,7 @@ import type { ClusterNode } from '../../tc-core/host/cluster-node.ts'
 import type { MemberAnswer } from '../../tc-core/host/membership.ts'
 import { GlobalStatus } from '../../tc-core/wire/codes.ts'
 import { Load, TestCluster } from './cluster.ts'
-import { eventually } from './harness.ts'
+import { controlled, eventually } from './harness.ts'
 
 type T = { teardown(then: () => unknown): void }
 
@@ -119,12 +119,29 @@ test('M9: a dead node is removed for good, the others get its replicas, and who 
 })
 
 test('with one replica of each, the leader leads on until who is to take over has caught up', async (t) => {
-  const { cluster, load } = await start(t, ['n1', 'n2'], { fragments: 4, replicas: 1 })
+  const { cluster, load } = await start(t, ['n1'], { fragments: 4, replicas: 1 })
+  // It takes its time to read what it is to hold.
+  const storage = controlled(cluster.data, {
+    before: (kind, key) =>
+      kind === 'getMany' && key.includes(':e:') ? new Promise((go) => setTimeout(go, 20)) : undefined
+  })
+  await cluster.node('n2', { storage })
+  await cluster.settled()
   const running = load()
   await running.through(100)
+  const before = cluster.log.lines.length
   await drained(cluster.nodes.get('n2')!, 'n1')
   await cluster.led()
   t.deepEqual(cluster.leaders, ['n2', 'n2', 'n2', 'n2'])
+  const lines = cluster.log.lines.slice(before)
+  const when = (text: string, fragment: unknown) =>
+    lines.findIndex((line) => line.text === text && line.fields!.fragment === fragment)
+  const moved = lines.filter(({ text }) => text === 'hands the fragment over').map(({ fields }) => fields!.fragment)
+  t.is(moved.length, 2)
+  for (const fragment of moved) {
+    t.true(when('follows the fragment', fragment) >= 0)
+    t.true(when('follows the fragment', fragment) < when('hands the fragment over', fragment), `fragment ${fragment}`)
+  }
   await running.through(50)
   t.like(await cluster.nodes.get('n2')!.membership.promote('n1'), { node: 'n1', role: 'member' })
   await cluster.settled()
