@@ -1,6 +1,6 @@
 // The Go program: built from the Go module proxy, and run against a coordinator.
 import { join } from 'node:path'
-import { findTool } from './processes.ts'
+import { download, findTool } from './processes.ts'
 import type { Stage } from './stage.ts'
 
 const CLIENT = 'seata-go 1.2.0'
@@ -12,7 +12,7 @@ const RUN_MS = 120_000
 export async function runGo({ processes, folder, tally, matrix }: Stage, coordinator: string): Promise<void> {
   const program = join(folder, 'go-client')
   const build = { command: findTool('go'), args: ['build', '-o', program, '.'], cwd: SOURCES }
-  await processes.run('build-go', build, BUILD_MS)
+  await download(processes.run('build-go', build, BUILD_MS), 'the Go module proxy (or what GOPROXY names)')
   const onLine = (line: string) => {
     const passed = line.startsWith('ok ')
     if (!passed && !line.startsWith('FAILED ')) return

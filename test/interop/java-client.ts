@@ -3,7 +3,7 @@ import { cpSync, globSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { parseVersion, V1_5_0, V2_3_0 } from '../../tc-core/wire/version.ts'
 import type { Database } from './mariadb.ts'
-import { findTool, type Processes } from './processes.ts'
+import { download, findTool, type Processes } from './processes.ts'
 
 const SOURCES = join(import.meta.dirname, 'java')
 const APACHE = 'org.apache.seata'
@@ -65,7 +65,7 @@ export class JavaClient {
     }
     const properties = [`-Dseata.group=${group}`, `-Dseata.version=${this.version}`, '-Dstyle.color=never']
     if (hasProtobufApart(this.version)) properties.push('-Pprotobuf')
-    await this.#processes.run(
+    const build = this.#processes.run(
       `build-${this.version}`,
       {
         command: findTool('mvn'),
@@ -74,6 +74,7 @@ export class JavaClient {
       },
       BUILD_MS
     )
+    await download(build, 'Maven Central (or the mirror in ~/.m2/settings.xml)')
   }
 
   /** Gives each line that the program prints, and fails when the program does. */

@@ -1,5 +1,5 @@
 // What came of a run, by version and feature: the table in docs/clients.md is made of it.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const FILE = join(import.meta.dirname, 'matrix.json')
@@ -27,8 +27,10 @@ export class Matrix {
     features[feature] = null
   }
 
+  /** Clients that were not run keep what was seen of them before. */
   save(): void {
-    writeFileSync(FILE, `${JSON.stringify(this.results, null, 2)}\n`)
+    const all = { ...(existsSync(FILE) ? savedResults() : {}), ...this.results }
+    writeFileSync(FILE, `${JSON.stringify(all, null, 2)}\n`)
   }
 }
 

@@ -9,6 +9,21 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** A reason to give up that needs no stack trace. */
 export class InteropError extends Error {}
 
+const UNREACHABLE =
+  /Could not transfer|Unknown host|Connection refused|Connection timed out|no such host|dial tcp|i\/o timeout|TLS handshake/i
+
+/** Runs what downloads. What came once is kept by its own tool (~/.m2, Go's module cache); a registry that is not there is named. */
+export async function download(build: Promise<void>, registry: string): Promise<void> {
+  try {
+    await build
+  } catch (error) {
+    if (!(error instanceof InteropError) || !UNREACHABLE.test(error.message)) throw error
+    throw new InteropError(
+      `${registry} cannot be reached from this machine, and what is needed of it was never downloaded`
+    )
+  }
+}
+
 const PACKAGES: Readonly<Record<string, string>> = {
   javac: 'a Java development kit, 17 or later (Debian: openjdk-17-jdk-headless)',
   java: 'a Java development kit, 17 or later (Debian: openjdk-17-jdk-headless)',
