@@ -8,7 +8,7 @@ test('damaged frames: a client beside them sees no failure, all that comes back 
   t.log(report)
   t.deepEqual(report.failures, [])
   t.is(report.unreadable, 0)
-  t.true(report.answers > 1_000 && report.closed > 10, 'the frames did something')
+  t.true(report.answers > 500 && report.closed > 10, 'the frames did something')
   t.true(report.transactions.attacked > 10, 'the client did something')
   t.true(report.memory.end < report.memory.early * 1.5, `${report.memory.early} bytes, then ${report.memory.end}`)
 })

@@ -42,6 +42,8 @@ const TICK_MS = 10
 const FRAMES_A_CONNECTION = 20
 const BEGIN_RESULT = 2
 const SETTLE_MS = 2_000
+/** Longer than a coordinator keeps a connection on which nothing comes. */
+const LINGER_MS = 16_000
 
 export async function attack(t: Context, options: AttackOptions): Promise<Report> {
   const probe = new URL('memory.ts', import.meta.url).href
@@ -71,7 +73,7 @@ export async function attack(t: Context, options: AttackOptions): Promise<Report
   client.stop()
   await running
   const attacked = client.take()
-  for (const attacker of attackers) attacker.close()
+  await Promise.all(attackers.map((attacker) => attacker.close()))
   await sleep(SETTLE_MS)
   for (const attacker of attackers) await endAll(janitor, attacker.begun.splice(0))
   const end = await inUse(server)
@@ -221,8 +223,13 @@ class Attacker {
     }
   }
 
-  close(): void {
-    this.#socket?.destroy()
+  /** Lets what is on the way come. */
+  async close(): Promise<void> {
+    const socket = this.#socket
     this.#socket = null
+    if (!socket || socket.destroyed) return
+    socket.end()
+    await Promise.race([new Promise((resolve) => socket.once('close', resolve)), sleep(LINGER_MS)])
+    socket.destroy()
   }
 }
