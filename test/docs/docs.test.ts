@@ -5,7 +5,7 @@ import test from 'ava'
 import { OPTIONS } from '../../plugin/options.ts'
 import { openStorage } from '../../tc-core/storage/open.ts'
 import { ERRORS } from '../../tc-core/wire/errors.ts'
-import { configurationPage, errorsPage } from './generate.ts'
+import { clientsPage, configurationPage, errorsPage } from './generate.ts'
 
 const root = join(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -14,9 +14,11 @@ const examples = readdirSync(join(root, 'examples')).map((name) => `examples/${n
 const ROOMS = ['tc-core', 'gateway', 'test', ...readdirSync(join(root, 'tc-core')).map((room) => `tc-core/${room}`)]
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`), ...examples]
 
-test('configuration.md and errors.md are what their tables say; npm run docs writes them', (t) => {
+test('configuration.md, errors.md and the matrix of clients are what their tables say; npm run docs writes them', (t) => {
   t.is(read('docs/configuration.md'), configurationPage())
   t.is(read('docs/errors.md'), errorsPage())
+  t.is(read('docs/clients.md'), clientsPage(read('docs/clients.md')))
+  t.regex(read('docs/clients.md'), /\| Java 2\.6\.0 \|/)
   for (const { key } of OPTIONS) t.true(configurationPage().includes(`\`${key}\``), key)
   for (const code of Object.keys(ERRORS)) t.true(errorsPage().includes(code), code)
 })
@@ -33,7 +35,7 @@ test('every npm script that a page names exists', (t) => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   for (const page of pages) {
     for (const [, name] of read(page).matchAll(
-      /npm (?:run(?: -s)? )?(start|test(?::\w+)?|bench(?::\w+)?|docs|format)\b/g
+      /npm (?:run(?: -s)? )?(start|test(?::\w+)?|bench(?::\w+)?|docs|format|fuzz)\b/g
     )) {
       t.truthy(scripts[name!], `${page} names npm run ${name}`)
     }

@@ -1,5 +1,6 @@
-// Makes the pages that follow from tables: docs/configuration.md and docs/errors.md. `npm run docs` writes them, a test compares.
-import { writeFileSync } from 'node:fs'
+// Makes the pages that follow from tables: docs/configuration.md, docs/errors.md, and what docs/clients.md shows of the last run of all clients.
+// `npm run docs` writes them, a test compares.
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   allowedOf,
@@ -13,7 +14,9 @@ import {
 } from '../../plugin/options.ts'
 import { exceptionOrdinal } from '../../tc-core/wire/codes.ts'
 import { ERRORS } from '../../tc-core/wire/errors.ts'
-import { V2_0_0 } from '../../tc-core/wire/version.ts'
+import { parseVersion, V2_0_0 } from '../../tc-core/wire/version.ts'
+import { type Cell, savedResults } from '../interop/matrix.ts'
+import { SCENARIOS, SETTINGS } from '../interop/rounds.ts'
 
 function row(cells: readonly string[]): string {
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
@@ -124,8 +127,53 @@ ${tableOf(['code', 'effect', 'text'], errorRows(false))}
 `
 }
 
+/** What each feature is, beside its name in the programs. */
+const FEATURES: Readonly<Record<string, string>> = {
+  tm: 'begin, commit, rollback, status',
+  tcc: 'TCC, with branches that refuse once',
+  at: 'AT: insert, update, delete, undo',
+  lock: 'AT locks: conflict, retry, SELECT FOR UPDATE',
+  timeout: 'timeouts',
+  order: 'order of phase two',
+  xa: 'XA',
+  saga: 'SAGA: report, state machine',
+  reconnect: 'coordinator restarted meanwhile',
+  cluster: 'cluster, leaders killed meanwhile',
+  'registry raft': 'registry `raft`, its gateway killed'
+}
+
+function cellText(cell: Cell | null | undefined): string {
+  if (cell === undefined) return ''
+  if (cell === null) return '–'
+  return cell.failed > 0 ? `**${cell.failed} failed**, ${cell.passed}` : String(cell.passed)
+}
+
+/** Clients by kind and version, features as rows. */
+export function clientMatrix(): string {
+  const results = savedResults()
+  const number = (client: string) => parseVersion(client.replace(/^\D+/, ''))
+  const isJava = (client: string) => /^\d/.test(client)
+  const clients = Object.keys(results).sort((a, b) => Number(isJava(b)) - Number(isJava(a)) || number(a) - number(b))
+  const features = [...SCENARIOS, ...SETTINGS.map(({ feature }) => feature), 'cluster', 'registry raft'].filter(
+    (feature) => feature !== 'gateways'
+  )
+  const rows = features.map((feature) => [
+    FEATURES[feature] ?? feature,
+    ...clients.map((client) => cellText(results[client]![feature]))
+  ])
+  return tableOf(['', ...clients.map((client) => (isJava(client) ? `Java ${client}` : client))], rows)
+}
+
+const MATRIX = /(<!-- matrix -->\n)[\s\S]*(<!-- \/matrix -->)/
+
+export function clientsPage(page: string): string {
+  return page.replace(MATRIX, (_, begin, end) => `${begin}\n${clientMatrix()}\n\n${end}`)
+}
+
 if (process.argv[1] === import.meta.filename) {
   const docs = join(import.meta.dirname, '../../docs')
   writeFileSync(join(docs, 'configuration.md'), configurationPage())
   writeFileSync(join(docs, 'errors.md'), errorsPage())
+  const clients = join(docs, 'clients.md')
+  writeFileSync(clients, clientsPage(readFileSync(clients, 'utf8')))
 }

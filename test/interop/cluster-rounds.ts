@@ -11,6 +11,8 @@ const BLOWS: readonly (readonly string[])[] = [
   ['ok tm: status after begin', 'ok lock: waiter is refused the row']
 ]
 const GATEWAY_BLOW = 'ok gateways: status while both gateways are there'
+/** What the single coordinator is tried with. */
+const NOT_HERE = ['xa', 'saga', 'reconnect']
 /** The first Seata whose clients have the registry. */
 const RAFT_SINCE = 2
 
@@ -28,7 +30,12 @@ export async function runAtCluster(
     await runClient(
       client,
       stage,
-      { name: 'cluster', coordinator: cluster.grouplist, skipped: [...skipped, 'gateways'] },
+      {
+        name: 'cluster',
+        feature: 'cluster',
+        coordinator: cluster.grouplist,
+        skipped: [...skipped, ...NOT_HERE, 'gateways']
+      },
       {
         begun: (xid) => cluster.aim(xid),
         line: (text) => {
@@ -65,7 +72,7 @@ export async function runDiscovery(
   cluster: ClusterUnderTest,
   skipped: readonly string[]
 ): Promise<void> {
-  if (Number.parseInt(client.version, 10) < RAFT_SINCE) return
+  if (Number.parseInt(client.version, 10) < RAFT_SINCE) return stage.matrix.notOffered(client.version, 'registry raft')
   // It is told of the one, which names it the other.
   const given = await cluster.firstChoice()
   const [gateway, control] = [cluster.address(given), cluster.control(1 - given)]
@@ -77,7 +84,13 @@ export async function runDiscovery(
     await runClient(
       client,
       stage,
-      { name: 'raft', coordinator: control, registry: registryFolder(stage.folder, control), skipped },
+      {
+        name: 'raft',
+        feature: 'registry raft',
+        coordinator: control,
+        registry: registryFolder(stage.folder, control),
+        skipped: [...skipped, ...NOT_HERE]
+      },
       {
         begun: (xid) => used[blows.length === 0 ? 0 : 1].add(xid.slice(0, xid.lastIndexOf(':'))),
         line: (text) => {

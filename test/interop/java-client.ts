@@ -1,8 +1,9 @@
 // The Java program of one Seata version: its sources fitted to that version, built by Maven, and run against a coordinator.
 import { cpSync, globSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { parseVersion, V1_5_0, V2_3_0 } from '../../tc-core/wire/version.ts'
 import type { Database } from './mariadb.ts'
-import { findTool, type Processes } from './processes.ts'
+import { download, findTool, type Processes } from './processes.ts'
 
 const SOURCES = join(import.meta.dirname, 'java')
 const APACHE = 'org.apache.seata'
@@ -16,15 +17,27 @@ function groupOf(version: string): string {
   return major > 2 || (major === 2 && minor >= 1) ? APACHE : BEFORE_APACHE
 }
 
+/** From 1.5 on the serializer protobuf is a jar of its own; there is none of 2.1.0, and that of 2.3.0 is the last. */
+function hasProtobufApart(version: string): boolean {
+  const number = parseVersion(version)
+  return number >= V1_5_0 && number <= V2_3_0 && version !== '2.1.0'
+}
+
 export interface Round {
   /** Of its log file. */
   readonly name: string
+  /** The feature that all its checks are of; without it, each scenario is one of its own. */
+  readonly feature?: string
   /** `HOST:PORT` for Seata clients, several with a semicolon; of a client that finds them itself, what it is given. */
   readonly coordinator: string
   /** A folder with a `registry.conf` to be taken instead of the default one. */
   readonly registry?: string
   /** Scenarios to leave out. */
   readonly skipped: readonly string[]
+  /** Settings of the client, as system properties. */
+  readonly properties?: Readonly<Record<string, string>>
+  /** A class without which this Seata does not offer what is tried. */
+  readonly needs?: string
 }
 
 export class JavaClient {
@@ -38,15 +51,21 @@ export class JavaClient {
     this.#folder = join(folder, `java-${version}`)
   }
 
+  /** A class name of the newest Seata in terms of this one. */
+  #named(text: string): string {
+    return text.replaceAll(APACHE, groupOf(this.version))
+  }
+
   async build(): Promise<void> {
     const group = groupOf(this.version)
     cpSync(join(SOURCES, 'pom.xml'), join(this.#folder, 'pom.xml'))
     cpSync(join(SOURCES, 'src'), join(this.#folder, 'src'), { recursive: true })
     for (const path of globSync(join(this.#folder, 'src/**/*.java'))) {
-      writeFileSync(path, readFileSync(path, 'utf8').replaceAll(APACHE, group))
+      writeFileSync(path, this.#named(readFileSync(path, 'utf8')))
     }
     const properties = [`-Dseata.group=${group}`, `-Dseata.version=${this.version}`, '-Dstyle.color=never']
-    await this.#processes.run(
+    if (hasProtobufApart(this.version)) properties.push('-Pprotobuf')
+    const build = this.#processes.run(
       `build-${this.version}`,
       {
         command: findTool('mvn'),
@@ -55,11 +74,17 @@ export class JavaClient {
       },
       BUILD_MS
     )
+    await download(build, 'Maven Central (or the mirror in ~/.m2/settings.xml)')
   }
 
   /** Gives each line that the program prints, and fails when the program does. */
-  async run(database: Database, round: Round, onLine: (line: string) => void): Promise<void> {
-    const { name, coordinator, registry, skipped } = round
+  async run(
+    database: Database,
+    round: Round,
+    onLine: (line: string, say: (text: string) => void) => void
+  ): Promise<void> {
+    const { name, coordinator, registry, skipped, needs } = round
+    const properties = { ...round.properties, ...(needs && { 'interop.needs': this.#named(needs) }) }
     const classes = join(this.#folder, 'target/classes')
     const libraries = readFileSync(join(this.#folder, 'target/classpath.txt'), 'utf8').trim()
     const path = [...(registry === undefined ? [] : [registry]), classes, libraries].join(delimiter)
@@ -76,6 +101,7 @@ export class JavaClient {
           '--add-opens=java.base/java.lang=ALL-UNNAMED',
           '-Dorg.slf4j.simpleLogger.showDateTime=true',
           '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS',
+          ...Object.entries(properties).map(([key, value]) => `-D${key}=${value}`),
           '-cp',
           path,
           'interop.Main',

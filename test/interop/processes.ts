@@ -9,12 +9,28 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** A reason to give up that needs no stack trace. */
 export class InteropError extends Error {}
 
+const UNREACHABLE =
+  /Could not transfer|Unknown host|Connection refused|Connection timed out|no such host|dial tcp|i\/o timeout|TLS handshake/i
+
+/** Runs what downloads. What came once is kept by its own tool (~/.m2, Go's module cache); a registry that is not there is named. */
+export async function download(build: Promise<void>, registry: string): Promise<void> {
+  try {
+    await build
+  } catch (error) {
+    if (!(error instanceof InteropError) || !UNREACHABLE.test(error.message)) throw error
+    throw new InteropError(
+      `${registry} cannot be reached from this machine, and what is needed of it was never downloaded`
+    )
+  }
+}
+
 const PACKAGES: Readonly<Record<string, string>> = {
   javac: 'a Java development kit, 17 or later (Debian: openjdk-17-jdk-headless)',
   java: 'a Java development kit, 17 or later (Debian: openjdk-17-jdk-headless)',
   mvn: 'Apache Maven (Debian: maven)',
   mariadbd: 'MariaDB (Debian: mariadb-server)',
-  'mariadb-install-db': 'MariaDB (Debian: mariadb-server)'
+  'mariadb-install-db': 'MariaDB (Debian: mariadb-server)',
+  go: 'Go, 1.21 or later (Debian: golang-go)'
 }
 const DIRECTORIES = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
 const TAIL_LINES = 40
@@ -36,8 +52,8 @@ export interface Program {
   readonly command: string
   readonly args: readonly string[]
   readonly cwd?: string
-  /** Called with each line of standard output. */
-  readonly onLine?: (line: string) => void
+  /** Called with each line of standard output; what is said goes to its standard input. */
+  readonly onLine?: (line: string, say: (text: string) => void) => void
 }
 
 export class RunningProgram {
@@ -69,6 +85,12 @@ export class RunningProgram {
     } catch {}
   }
 
+  /** Asks it to end, and waits until it has. */
+  async end(): Promise<void> {
+    if (!this.exited && this.#child.pid !== undefined) process.kill(this.#child.pid, 'SIGTERM')
+    await this.exit
+  }
+
   /** The end of its log, for people. */
   tail(): string {
     const lines = readFileSync(this.#log, 'utf8').trimEnd().split('\n')
@@ -92,12 +114,18 @@ export class Processes {
     rmSync(path, { force: true })
     const log = openSync(path, 'a')
     const { command, args, cwd, onLine } = program
-    const child = spawn(command, args, { cwd, detached: true, stdio: ['ignore', onLine ? 'pipe' : log, log] })
+    const child = spawn(command, args, {
+      cwd,
+      detached: true,
+      stdio: [onLine ? 'pipe' : 'ignore', onLine ? 'pipe' : log, log]
+    })
     closeSync(log)
+    // Who has ended does not listen any more.
+    child.stdin?.on('error', () => {})
     if (onLine && child.stdout) {
       createInterface(child.stdout).on('line', (line) => {
         appendFileSync(path, `${line}\n`)
-        onLine(line)
+        onLine(line, (text) => void child.stdin?.write(text))
       })
     }
     const running = new RunningProgram(name, child, path)

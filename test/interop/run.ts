@@ -6,25 +6,39 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ClusterUnderTest } from './cluster.ts'
 import { runAtCluster, runDiscovery } from './cluster-rounds.ts'
-import { startCoordinator } from './coordinator.ts'
+import { type Coordinator, startCoordinator } from './coordinator.ts'
 import { runExample } from './example.ts'
+import { runGo } from './go-client.ts'
 import { JavaClient } from './java-client.ts'
 import { startMariaDb } from './mariadb.ts'
+import { Matrix } from './matrix.ts'
 import { findTool, Processes } from './processes.ts'
+import {
+  ALL_VERSIONS,
+  allBut,
+  CI_VERSIONS,
+  CLUSTER_VERSIONS,
+  SCENARIOS,
+  SETTING_SCENARIOS,
+  type Setting,
+  settingsOf
+} from './rounds.ts'
 import { runClient, type Stage } from './stage.ts'
 import { Tally } from './tally.ts'
 
 const USAGE = `node test/interop/run.ts [options]
-  --versions A,B      versions of seata-all; default 1.6.1,2.6.0
+  --versions A,B      versions of seata-all; default ${CI_VERSIONS.join()}
+  --all               every version, every setting, and all of them through a cluster; writes test/interop/matrix.json
   --server HOST:PORT  a coordinator that already runs; default: the project's own is started, and then a cluster of it
-  --skip A,B          scenarios to leave out: tm, tcc, at, gateways, lock, timeout, order
+  --skip A,B          what to leave out: ${SCENARIOS.join(', ')}, settings, go, cluster
   --logs DIR          keep the logs of all programs there`
 
-const TOOLS = ['java', 'javac', 'mvn', 'mariadbd', 'mariadb-install-db']
+const TOOLS = ['java', 'javac', 'mvn', 'mariadbd', 'mariadb-install-db', 'go']
 
 interface Options {
   readonly versions: readonly string[]
   readonly server: string | undefined
+  readonly all: boolean
   readonly skip: readonly string[]
   readonly logs: string | undefined
 }
@@ -32,7 +46,8 @@ interface Options {
 function parseOptions(): Options | 'help' {
   const { values } = parseArgs({
     options: {
-      versions: { type: 'string', default: '1.6.1,2.6.0' },
+      versions: { type: 'string' },
+      all: { type: 'boolean', default: false },
       server: { type: 'string' },
       skip: { type: 'string', default: '' },
       logs: { type: 'string' },
@@ -41,7 +56,9 @@ function parseOptions(): Options | 'help' {
   })
   if (values.help) return 'help'
   const list = (text: string) => text.split(',').filter((part) => part !== '')
-  return { server: values.server, logs: values.logs, versions: list(values.versions), skip: list(values.skip) }
+  const { server, logs, all, versions, skip } = values
+  const chosen = versions === undefined ? (all ? ALL_VERSIONS : CI_VERSIONS) : list(versions)
+  return { server, logs, all, versions: chosen, skip: list(skip) }
 }
 
 function readOptions(): Options {
@@ -56,31 +73,69 @@ function readOptions(): Options {
   }
 }
 
+/** Ends the coordinator under the client's open transaction, and starts it again. */
+const RESTART_LINE = 'ok reconnect: status before the restart'
+
+async function runVersion(
+  client: JavaClient,
+  stage: Stage,
+  options: Options,
+  at: { address: string; coordinator: Coordinator | null },
+  settings: readonly Setting[]
+): Promise<void> {
+  const { skip } = options
+  const skipped = [...skip, 'gateways', ...(at.coordinator ? [] : ['reconnect'])]
+  const line = (text: string, say: (text: string) => void) => {
+    if (!text.startsWith(RESTART_LINE)) return
+    at.coordinator?.restart().then(
+      () => say('\n'),
+      (error) => stage.tally.fail('restart', error)
+    )
+  }
+  await runClient(client, stage, { name: 'one', coordinator: at.address, skipped }, { line })
+  for (const { feature, properties, needs } of skip.includes('settings') ? [] : settings) {
+    console.log(`seata-all ${client.version}, ${feature}`)
+    const name = feature.replaceAll(' ', '-')
+    const round = { name, feature, coordinator: at.address, properties, skipped: allBut(...SETTING_SCENARIOS) }
+    const offered = await runClient(client, stage, needs === undefined ? round : { ...round, needs })
+    if (!offered) console.log('not offered')
+  }
+}
+
 async function run(stage: Stage, cluster: ClusterUnderTest, options: Options): Promise<void> {
   const { processes, folder, tally } = stage
-  const coordinator = options.server ?? (await startCoordinator(processes, folder))
-  console.log(`coordinator ${coordinator}\nexamples/first-transaction`)
-  await runExample(stage, coordinator).catch((error) => tally.fail('example', error))
+  const { versions, skip, all } = options
+  const coordinator = options.server === undefined ? await startCoordinator(processes, folder) : null
+  const address = options.server ?? coordinator!.address
+  console.log(`coordinator ${address}\nexamples/first-transaction`)
+  await runExample(stage, address).catch((error) => tally.fail('example', error))
+  if (!skip.includes('go')) {
+    console.log('seata-go 1.2.0')
+    await runGo(stage, address).catch((error) => tally.fail('go', error))
+  }
   const built: JavaClient[] = []
-  for (const version of options.versions) {
+  for (const [i, version] of versions.entries()) {
     console.log(`seata-all ${version}`)
     const client = new JavaClient(processes, folder, version)
-    const round = { name: 'one', coordinator, skipped: [...options.skip, 'gateways'] }
     try {
       await client.build()
       built.push(client)
-      await runClient(client, stage, round)
+      await runVersion(client, stage, options, { address, coordinator }, settingsOf(i, versions.length, all))
     } catch (error) {
       tally.fail(version, error)
     }
+    // A long run that is broken off has shown something, too.
+    if (all) stage.matrix.save()
   }
-  if (options.server !== undefined) return
+  if (options.server !== undefined || skip.includes('cluster')) return
   await cluster.start()
-  for (const [round, client] of built.entries()) {
+  const clustered = all ? built : built.filter(({ version }) => CLUSTER_VERSIONS.includes(version))
+  for (const [round, client] of clustered.entries()) {
     console.log(`seata-all ${client.version} at a cluster of three nodes and two gateways, ${cluster.grouplist}`)
     const failed = (error: unknown) => tally.fail(`${client.version} at a cluster`, error)
-    await runAtCluster(client, stage, cluster, options.skip, round).catch(failed)
-    await runDiscovery(client, stage, cluster, options.skip).catch(failed)
+    await runAtCluster(client, stage, cluster, skip, round).catch(failed)
+    await runDiscovery(client, stage, cluster, skip).catch(failed)
+    if (all) stage.matrix.save()
   }
 }
 
@@ -103,10 +158,11 @@ async function main(): Promise<never> {
   process.on('SIGHUP', () => process.exit(129))
 
   const tally = new Tally()
+  const matrix = new Matrix()
   try {
     for (const tool of TOOLS) findTool(tool)
     const database = await startMariaDb(processes, folder)
-    await run({ processes, folder, database, tally }, cluster, options)
+    await run({ processes, folder, database, tally, matrix }, cluster, options)
   } catch (error) {
     tally.fail('setup', error)
   }

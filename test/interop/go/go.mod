@@ -1,7 +1,7 @@
 // The real Go client of test/interop: one program on seata-go, from the Go module proxy.
 module interop
 
-go 1.21
+go 1.19
 
 require github.com/seata/seata-go v1.2.0
 

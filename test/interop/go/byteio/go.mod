@@ -1,3 +1,3 @@
 module vimagination.zapto.org/byteio
 
-go 1.21
+go 1.19

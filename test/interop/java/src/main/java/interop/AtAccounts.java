@@ -38,6 +38,22 @@ final class AtAccounts {
         }
     }
 
+    /** Reads an account as one does who is about to change it; refused while another transaction holds the row. */
+    int lock(int id) throws SQLException {
+        try (var connection = dataSource.getConnection()) {
+            connection.setAutoCommit(false);
+            try (var statement = connection.prepareStatement("SELECT balance FROM account WHERE id = ? FOR UPDATE")) {
+                statement.setInt(1, id);
+                try (var rows = statement.executeQuery()) {
+                    rows.next();
+                    return rows.getInt(1);
+                }
+            } finally {
+                connection.commit();
+            }
+        }
+    }
+
     private void update(String sql, int... parameters) throws SQLException {
         try (var connection = dataSource.getConnection(); var statement = connection.prepareStatement(sql)) {
             for (int i = 0; i < parameters.length; i++) {

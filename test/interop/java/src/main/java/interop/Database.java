@@ -12,6 +12,8 @@ final class Database {
         "DROP TABLE IF EXISTS account",
         "CREATE TABLE account (id INT PRIMARY KEY, balance INT NOT NULL)",
         "INSERT INTO account VALUES (1, 100), (2, 100), (3, 100)",
+        "CREATE TABLE IF NOT EXISTS xa_account (id INT PRIMARY KEY, balance INT NOT NULL)",
+        "REPLACE INTO xa_account VALUES (1, 100), (2, 100)",
         "DROP TABLE IF EXISTS undo_log",
         // As Seata's own script for MySQL has it.
         """
@@ -41,8 +43,12 @@ final class Database {
     }
 
     void createTables() throws SQLException {
+        execute(TABLES);
+    }
+
+    void execute(String... statements) throws SQLException {
         try (var connection = dataSource.getConnection(); var statement = connection.createStatement()) {
-            for (String sql : TABLES) {
+            for (String sql : statements) {
                 statement.execute(sql);
             }
         }
@@ -50,9 +56,13 @@ final class Database {
 
     /** All accounts: id to balance. */
     Map<Integer, Integer> balances() throws SQLException {
+        return balances("account");
+    }
+
+    Map<Integer, Integer> balances(String table) throws SQLException {
         try (var connection = dataSource.getConnection();
                 var statement = connection.createStatement();
-                var rows = statement.executeQuery("SELECT id, balance FROM account")) {
+                var rows = statement.executeQuery("SELECT id, balance FROM " + table)) {
             var balances = new TreeMap<Integer, Integer>();
             while (rows.next()) {
                 balances.put(rows.getInt(1), rows.getInt(2));

@@ -15,6 +15,10 @@ public final class Main {
     private Main() {}
 
     public static void main(String[] args) throws Exception {
+        if (!Offered.isOffered()) {
+            System.out.println("not offered");
+            System.exit(0);
+        }
         var coordinator = new Coordinator(args[0]);
         var database = new Database(args[1], args[2], args[3]);
         var checks = new Checks(Set.copyOf(List.of(args).subList(4, args.length)));
@@ -40,5 +44,8 @@ public final class Main {
         checks.run("lock", new LockScenario(database, accounts));
         checks.run("timeout", new TimeoutScenario(database, accounts));
         checks.run("order", new OrderScenario(transfers, database, accounts));
+        checks.run("xa", new XaScenario(database));
+        checks.run("saga", new SagaScenario(spring, database));
+        checks.run("reconnect", new ReconnectScenario(database, accounts));
     }
 }

@@ -46,6 +46,15 @@ record Transaction(String xid) {
         }
     }
 
+    /** For threads of their own. */
+    void runUnchecked(Work work) {
+        try {
+            run(work);
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
     /** The coordinator says this outcome, or Finished, as one that forgets ended transactions does. */
     void checkEnd(Checks checks, GlobalStatus outcome) throws Exception {
         checks.eventually("status after the end", this::status, outcome, GlobalStatus.Finished);

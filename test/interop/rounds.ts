@@ -1,0 +1,60 @@
+// What a Java client is run through: its features by name, and the settings that are tried one by one.
+
+/** Every version that is run with --all; the first of each line of development and the last of each name of the Maven group. */
+export const ALL_VERSIONS = ['1.4.2', '1.5.2', '1.6.1', '1.7.1', '1.8.0', '2.0.0', '2.1.0', '2.3.0', '2.5.0', '2.6.0']
+/** Those of every CI run: both ends, and both sides of the changes on the wire. */
+export const CI_VERSIONS = ['1.4.2', '1.6.1', '2.1.0', '2.6.0']
+/** Of these, those that go through a cluster in every CI run. */
+export const CLUSTER_VERSIONS = ['1.6.1', '2.6.0']
+
+/** The scenarios of the Java program, in its order. */
+export const SCENARIOS = ['tm', 'tcc', 'at', 'gateways', 'lock', 'timeout', 'order', 'xa', 'saga', 'reconnect'] as const
+export type Scenario = (typeof SCENARIOS)[number]
+
+export function allBut(...kept: readonly Scenario[]): Scenario[] {
+  return SCENARIOS.filter((scenario) => !kept.includes(scenario))
+}
+
+export interface Setting {
+  /** Its name among the features. */
+  readonly feature: string
+  readonly properties: Readonly<Record<string, string>>
+  /** A class without which this Seata does not offer it; the package is that of the newest. */
+  readonly needs?: string
+}
+
+const compressor = (name: string, needs: string): Setting => ({
+  feature: `compressor ${name}`,
+  properties: { 'transport.compressor': name },
+  needs: `org.apache.seata.compressor.${needs}Compressor`
+})
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    feature: 'batching the other way',
+    properties: {
+      'transport.enableClientBatchSendRequest': 'false',
+      'transport.enableTmClientBatchSendRequest': 'true',
+      'transport.enableRmClientBatchSendRequest': 'false'
+    }
+  },
+  {
+    feature: 'serializer protobuf',
+    properties: { 'transport.serialization': 'protobuf' },
+    needs: 'org.apache.seata.serializer.protobuf.ProtobufSerializer'
+  },
+  compressor('gzip', 'gzip.Gzip'),
+  compressor('zip', 'zip.Zip'),
+  compressor('bzip2', 'bzip2.BZip2'),
+  compressor('lz4', 'lz4.Lz4'),
+  compressor('deflater', 'deflater.Deflater'),
+  compressor('zstd', 'zstd.Zstd')
+]
+
+/** What is run of each setting. */
+export const SETTING_SCENARIOS: readonly Scenario[] = ['tm', 'tcc', 'at']
+
+/** The settings of one version: all of them, or its share, so that the versions of a run try all of them together. */
+export function settingsOf(index: number, versions: number, all: boolean): readonly Setting[] {
+  return all ? SETTINGS : SETTINGS.filter((_, i) => i % versions === index)
+}
