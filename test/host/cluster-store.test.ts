@@ -60,7 +60,7 @@ for (const how of ['fail', 'hang'] as const) {
   })
 }
 
-test('M4, M14, M22: the store takes nothing of one fragment: others go on, its transactions wait and continue', async (t) => {
+test('M22: the store takes nothing of one fragment: others go on, its transactions wait and continue', async (t) => {
   const cluster = new TestCluster(t, { fragments: 4, replicas: 2 })
   let blocked = false
   const storage = () =>
