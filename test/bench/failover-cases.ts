@@ -203,13 +203,13 @@ export const CASES: Readonly<Record<string, Case>> = {
     says: 'a node is cut off from the store',
     times: 3,
     cut: 'store',
-    run: cutOff('all', 'a node is cut off from the store for 10 s')
+    run: cutOff('all', 'a node is cut off from the store')
   },
   'cut-gateways': {
     says: 'a node is cut off from the gateways',
     times: 3,
     cut: 'gateways',
-    run: cutOff('gateways', 'a node is cut off from the gateways for 10 s')
+    run: cutOff('gateways', 'a node is cut off from the gateways')
   },
   quorum: {
     says: 'two of three members of etcd are killed',
@@ -260,6 +260,8 @@ function cutOff(what: 'all' | 'gateways', title: string): Case['run'] {
         cut,
         async () => {
           for (const proxy of proxies) proxy.cut(what)
+          // Without gateways it leads on: they reach it through other nodes.
+          if (what === 'gateways') return
           await eventually(async () => (await led()) === 0, 'the node leading nothing', 20_000)
           stopped = Math.max(stopped, performance.now() - from - 1_000)
         },
@@ -271,7 +273,9 @@ function cutOff(what: 'all' | 'gateways', title: string): Case['run'] {
         await stage.cluster.settled()
       })
     }
-    stage.print(`${title}, ${times} times: ${cut}; it led nothing after ${stopped.toFixed(0)} ms at most`)
+    stage.print(
+      `${title}, ${times} times: ${cut}${what === 'all' ? `; it led nothing after ${stopped.toFixed(0)} ms at most` : ''}`
+    )
     stage.print(`  while it comes back: ${mended}`)
   }
 }

@@ -66,7 +66,7 @@ test('T19: a gateway is killed under load: its clients go on at the other, also 
 })
 
 // Freezing is tested over etcd (test/kv): a process that is frozen while it writes holds the lock of an embedded store.
-test('T10, T11, R6: node after node is killed or stopped under load, judged from outside', async (t) => {
+test('T10, T11, R6, R8, M6, M25: node after node is killed or stopped under load, judged from outside', async (t) => {
   t.timeout(240_000)
   const cluster = new Cluster(t)
   await judged(t, cluster, ['SIGKILL', 'SIGTERM', 'SIGKILL', 'SIGKILL', 'SIGTERM', 'SIGKILL'])

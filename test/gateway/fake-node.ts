@@ -134,6 +134,7 @@ export class FakeCluster {
   members: readonly FakeNode[] | null = null
   fragments = 2
   version = 1
+  born = 'once'
   readonly #t: { teardown(then: () => void): void }
 
   constructor(t: { teardown(then: () => void): void }) {
@@ -150,7 +151,7 @@ export class FakeCluster {
 
   get view(): f.LinkFrame {
     const members = (this.members ?? this.nodes).map(({ name, address }) => ({ name, link: address, http: 'x:1' }))
-    const json = JSON.stringify({ version: this.version, fragments: this.fragments, members })
+    const json = JSON.stringify({ born: this.born, version: this.version, fragments: this.fragments, members })
     return { type: f.View.code, json }
   }
 

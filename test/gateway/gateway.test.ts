@@ -38,12 +38,12 @@ function begun(xid: string): Buffer {
   return Buffer.from(w.written)
 }
 
-async function start(t: T, limits: Partial<Limits> = {}) {
+async function start(t: T, limits: Partial<Limits> = {}, drain = 0) {
   const upstream = new FakeUpstream()
   const logger = recordingLog()
   const gateway = new Gateway({
     host: '127.0.0.1',
-    drain: 0,
+    drain,
     port: 0,
     advertise: '10.1.1.1:8091',
     strategy: 'consistent-hash',
@@ -236,6 +236,27 @@ test('the end: begins are refused, what is in flight is answered, then connectio
   t.is((await c.answer(5)).message!.resultCode, 1)
   await stopped
   await c.closed
+})
+
+test('the end of one gateway of several: clients are served on, and the last answers leave with the end of the connection', async (t) => {
+  const { upstream, gateway, client } = await start(t, {}, 300)
+  const [quiet, busy] = [await client(), await client()]
+  const held: LinkRequest[] = []
+  upstream.on = (request) => void held.push(request)
+  busy.send(begin, { id: 5 })
+  await eventually(() => held.length === 1)
+  const stopped = gateway.stop(5000)
+  await quiet.closed
+  busy.send(begin, { id: 6 })
+  await eventually(() => held.length === 2, 'a begin that still comes is taken')
+  await new Promise((resolve) => setTimeout(resolve, 350))
+  held[1]!.answer(begun('y'))
+  // Who has its answer might ask again: it gets it when nobody waits any more.
+  held[0]!.answer(begun('x'))
+  for (const id of [5, 6]) t.is((await busy.answer(id)).message!.resultCode, 1)
+  await stopped
+  await busy.closed
+  t.is(upstream.requests.length, 2)
 })
 
 test('begins that come together go to one fragment, and over time every fragment gets its share', async (t) => {

@@ -44,6 +44,21 @@ test('M15: one node is enough to learn of the others, of those that join, and of
   t.is(links.state.length, 2, 'an older view changes nothing')
 })
 
+test('a cluster that was made anew on an emptied store is believed when nobody of the one before is left', async (t) => {
+  const { cluster, n1, n2, links } = await pair(t)
+  const version = links.view.version
+  cluster.born = 'anew'
+  cluster.version = 0
+  cluster.fragments = 4
+  t.true(version > 0)
+  n1.drop()
+  await eventually(() => n1.came > 1 && links.state.every(({ up }) => up))
+  t.is(links.view.version, version, 'n2 is still one of the old cluster')
+  n2.drop()
+  await eventually(() => links.view.born === 'anew')
+  t.is(links.view.fragments, 4)
+})
+
 test('M11: every message goes to the fragment of its XID, a begin to the one that its new XID names', async (t) => {
   const { n1, n2, client } = await pair(t)
   n1.on = n1.confirm

@@ -88,6 +88,23 @@ test('M13: a node dies without a word: others take over, what was acknowledged i
   for (const xid of open) t.is((await client.commit(xid)).globalStatus, GlobalStatus.Committed)
 })
 
+test('M15, M21: every gateway knows a new leader a moment after it leads', async (t) => {
+  const cluster = await three(t)
+  const gateways = [await cluster.gateway(), await cluster.gateway()]
+  const lost = cluster.leaders.flatMap((leader, fragment) => (leader === 'n1' ? fragment : []))
+  cluster.kill('n1')
+  const at = performance.now()
+  await cluster.led()
+  const led = performance.now()
+  t.true(led - at < 1000, `led after ${(led - at).toFixed(0)} ms`)
+  const known = () =>
+    gateways.every(({ links }) =>
+      lost.every((fragment) => links.leaders[fragment]!.leader === cluster.leaders[fragment])
+    )
+  await eventually(known)
+  t.true(performance.now() - led < 300, `known after ${(performance.now() - led).toFixed(0)} ms`)
+})
+
 test('a connection that is refused is proof enough of a death: the counter in the store is not waited for', async (t) => {
   const cluster = await three(t)
   const led = cluster.leaders.map((leader) => leader === 'n1')

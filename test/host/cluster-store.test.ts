@@ -1,7 +1,8 @@
 // Nodes whose store fails or stalls, and replicas that nobody pushes records to: who leads then, and what is acknowledged.
 import test from 'ava'
 import { StorageError } from '../../tc-core/storage/port.ts'
-import { GlobalStatus } from '../../tc-core/wire/codes.ts'
+import { BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
+import { fragmentOf } from '../../tc-core/wire/xid.ts'
 import { Load, TestCluster } from './cluster.ts'
 import { controlled, eventually } from './harness.ts'
 
@@ -58,6 +59,44 @@ for (const how of ['fail', 'hang'] as const) {
     for (const xid of load.committed) t.is((await c.status(xid)).globalStatus, GlobalStatus.Committed)
   })
 }
+
+test('M22: the store takes nothing of one fragment: others go on, its transactions wait and continue', async (t) => {
+  const cluster = new TestCluster(t, { fragments: 4, replicas: 2 })
+  let blocked = false
+  const storage = () =>
+    controlled(cluster.data, {
+      before: (_kind, key) => {
+        if (blocked && key.startsWith('{test:0}')) throw new StorageError('no quorum')
+      }
+    })
+  for (const name of ['n1', 'n2']) await cluster.node(name, { storage: storage() })
+  await cluster.settled()
+  const { links, client } = await cluster.gateway()
+  const c = await client()
+  await c.registerRM('tcc')
+  const xids: string[] = []
+  while (!xids.some((xid) => fragmentOf(xid) === 0)) xids.push((await c.begin()).xid)
+  const mine = xids.find((xid) => fragmentOf(xid) === 0)!
+  blocked = true
+  const ended = c.commit(mine)
+  await eventually(() => links.leaders[0]!.leader === null, 'the fragment counting as not led')
+  const { term } = cluster.nodes.get(cluster.leaders[1]!)!.fragment(1)!
+  // Without rows: those whose home is the fragment that is blocked wait for it.
+  for (let i = 0; i < 200; i++) {
+    const { xid, resultCode, msg } = await c.begin()
+    t.is(resultCode, 1, msg)
+    t.not(fragmentOf(xid), 0, 'begins go to fragments that work')
+    t.is((await c.register(xid, 'tcc', BranchType.TCC)).resultCode, 1)
+    t.is((await c.commit(xid)).resultCode, 1)
+  }
+  t.is(cluster.nodes.get(cluster.leaders[1]!)!.fragment(1)!.term, term, 'and those keep their leaders')
+  blocked = false
+  const { resultCode, globalStatus, msg } = await ended
+  if (resultCode === 1) t.is(globalStatus, GlobalStatus.Committed)
+  else t.regex(msg, /try again later|the store does not answer/)
+  await cluster.led()
+  t.is((await c.commit(mine)).globalStatus, GlobalStatus.Committed)
+})
 
 test('a replica that no record is pushed to catches up by itself', async (t) => {
   const cluster = new TestCluster(t, { fragments: 2, replicas: 3 })

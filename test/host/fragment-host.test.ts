@@ -144,6 +144,34 @@ test('who was about to claim the lead leaves it to who claimed it a moment ago',
   await eventually(() => follower.role === 'follower')
 })
 
+test('R6: the lead is passed on in the log: the heir leads without a claim, and who passed it on follows without reading anew', async (t) => {
+  const { data, leader, follower, pushed, count } = await pair(t)
+  await write(leader)
+  for (const bytes of pushed) follower.appended(Buffer.from(bytes))
+  const [readings, begun, last] = [count(), pushed.length, leader.index]
+  const stranger = { node: 'b', writer: 99n }
+  const index = await leader.handOver(1000, { node: 'b', writer: BigInt('b'.charCodeAt(0)) })
+  t.is(index, last + 1)
+  t.is(leader.role, 'follower')
+  t.is(leader.lastLeader, 'b')
+  t.false(await follower.takeOver(index + 1), 'only with the record that says so')
+  for (const bytes of pushed.slice(begun)) follower.appended(Buffer.from(bytes))
+  t.true(await follower.takeOver(index))
+  t.is(follower.role, 'leader')
+  t.is(follower.index, index, 'nothing was written besides')
+  t.is(count() - readings, 1, 'the one that found nothing')
+  t.is(follower.hash, leader.hash)
+  await write(follower)
+  for (const bytes of pushed) leader.appended(Buffer.from(bytes))
+  t.is(leader.hash, follower.hash)
+  t.is([...data.values.keys()].filter((key) => key.includes(':e:')).length, follower.index)
+  // A process of the same name that was started anew is another one.
+  const passed = await follower.handOver(1000, stranger)
+  for (const bytes of pushed) leader.appended(Buffer.from(bytes))
+  t.is(leader.index, passed)
+  t.false(await leader.takeOver(passed))
+})
+
 test('a leader that is deposed reads on as a follower and has the same state as the new one', async (t) => {
   const { leader, follower } = await pair(t)
   await write(leader)

@@ -23,7 +23,7 @@ async function started(t: ExecutionContext) {
   return { etcd, cluster, gatewayPort: port, httpPort }
 }
 
-test('T10, T11, R12: nodes are killed, frozen and stopped over etcd', async (t) => {
+test('T10, T11, R7, R12: nodes are killed, frozen and stopped over etcd', async (t) => {
   t.timeout(240_000)
   const etcd = await EtcdServers.start()
   t.teardown(() => etcd.stop())
@@ -51,7 +51,7 @@ test('T12: the leader of etcd is killed under load, and no client notices but fo
   t.is(cluster.nodes.size, 3)
 })
 
-test('M22, M24: without a quorum every request is answered in time and clearly, health is red, and all goes on with the quorum', async (t) => {
+test('M21, M22, M24: without a quorum every request is answered in time and clearly, health is red, and all goes on with the quorum', async (t) => {
   t.timeout(120_000)
   const { etcd, gatewayPort, httpPort } = await started(t)
   const client = await connect(t, { port: gatewayPort, timeoutMs: 30_000 })
