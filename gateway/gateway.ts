@@ -5,18 +5,22 @@ import { reachable } from '../tc-core/wire/address.ts'
 import { Reader, Writer } from '../tc-core/wire/bytes.ts'
 import type { AnswerCode } from '../tc-core/wire/errors.ts'
 import { str16 } from '../tc-core/wire/fields.ts'
+import type { Family } from '../tc-core/wire/figures.ts'
 import type { Limits } from '../tc-core/wire/limits.ts'
 import type { BranchCall, CallOutcome, Client, Downstream, Refusal, Upstream } from '../tc-core/wire/link.ts'
 import type { Log } from '../tc-core/wire/log.ts'
 import { isBadBody } from '../tc-core/wire/messages/index.ts'
+import { NO_TRACING, type Tracing } from '../tc-core/wire/tracing.ts'
+import { GatewayFigures } from './figures.ts'
 import { failedBody, Intake, type IntakeTarget } from './intake.ts'
 import { Listener } from './listener.ts'
 import { PARK_MS, Park } from './park.ts'
-import type { Pending } from './pending.ts'
+import type { Failure, Pending } from './pending.ts'
 import { PhaseTwo } from './phase-two.ts'
 import { type ShardingStrategy, shardingStrategy } from './ring.ts'
 import { fragmentOfXid, treatmentOf } from './route.ts'
 import type { ClientSession } from './session.ts'
+import { GatewayTracing } from './tracing.ts'
 import { XidSource } from './xid-source.ts'
 
 export interface GatewayOptions {
@@ -30,6 +34,8 @@ export interface GatewayOptions {
   readonly drain: number
   readonly upstream: Upstream
   readonly logger: Log
+  /** Default: nothing is traced. */
+  readonly tracing?: Tracing | undefined
   /** Days that RMs keep undo logs (Seata's `server.undo.logSaveDays`). */
   readonly undoLogSaveDays: number
   /** Ms between two UndoLogDelete (Seata's `server.undo.logDeletePeriod`). */
@@ -56,8 +62,10 @@ const d1 = { version: 1, shortMsg: false } as const
 
 export class Gateway implements Downstream, IntakeTarget {
   readonly phaseTwo = new PhaseTwo(() => this.now())
+  readonly figures = new GatewayFigures()
   readonly #options: GatewayOptions
   readonly #listener: Listener
+  readonly #tracing: GatewayTracing
   readonly #park: Park
   readonly #reader = new Reader(Buffer.alloc(0))
   readonly #scratch = new Writer(1024)
@@ -80,12 +88,14 @@ export class Gateway implements Downstream, IntakeTarget {
   constructor(options: GatewayOptions) {
     const { limits, logger, upstream } = options
     this.#options = options
+    this.#tracing = new GatewayTracing(options.tracing ?? NO_TRACING)
     this.#park = new Park(limits.maxParked)
     this.#ring = shardingStrategy(options.strategy, this.#fragments())
     const intake = new Intake(this)
     this.#listener = new Listener({
       maxClients: limits.maxClients,
       maxInFlight: limits.maxInFlight,
+      traffic: this.figures.traffic,
       logger,
       now: () => this.now(),
       frame: (session, frame) => intake.frame(session, frame),
@@ -121,6 +131,19 @@ export class Gateway implements Downstream, IntakeTarget {
     return this.#listener.sessions.size
   }
 
+  /** What it counts. */
+  get families(): Family[] {
+    return this.figures.families({
+      connections: () => this.connections,
+      parked: () => this.parked,
+      calls: () => this.phaseTwo.size
+    })
+  }
+
+  get traces(): boolean {
+    return this.#tracing.on
+  }
+
   get parked(): number {
     return this.#park.size
   }
@@ -130,7 +153,7 @@ export class Gateway implements Downstream, IntakeTarget {
     if (treatmentOf(pending.type) === 'begin') {
       if (this.#draining) return this.#fail(pending, 'SEATA_SHUTTING_DOWN')
       pending.fragment = this.#fragmentOfBegin(pending.since)
-      return this.#send(pending)
+      return this.#send(pending, '')
     }
     let xid: string
     try {
@@ -140,7 +163,7 @@ export class Gateway implements Downstream, IntakeTarget {
       return this.#fail(pending, 'SEATA_BODY_UNREADABLE', error.message)
     }
     pending.fragment = fragmentOfXid(xid, (fragment) => this.#options.upstream.exists(fragment), this.#ring)
-    this.#send(pending)
+    this.#send(pending, xid)
   }
 
   /**
@@ -175,17 +198,32 @@ export class Gateway implements Downstream, IntakeTarget {
     return all
   }
 
-  #send(pending: Pending): void {
+  /** @param xid empty: a begin's */
+  #send(pending: Pending, xid: string): void {
     pending.identity = BigInt.asIntN(64, ++this.#lastIdentity)
-    if (treatmentOf(pending.type) === 'begin') pending.proposed = this.#xids!.next(pending.fragment, pending.since)
+    const isBegin = treatmentOf(pending.type) === 'begin'
+    const { fragment, since } = pending
+    if (isBegin) pending.proposed = this.#xids!.next(fragment, since, this.#tracing.on && this.#tracing.takes(pending))
+    if (this.#tracing.on) this.#tracing.dispatched(pending, isBegin ? pending.proposed : xid, isBegin)
+    this.#forward(pending)
+  }
+
+  #forward(pending: Pending): void {
+    pending.spans?.leaves()
     this.#options.upstream.request(pending)
   }
 
-  refused = (pending: Pending, reason: Refusal): void => {
-    if (pending.session.closed) return
+  answered(pending: Pending, failure: Failure | null): void {
+    this.figures.answered(pending.type, failure, (performance.now() - pending.came) / 1000)
+  }
+
+  refused(pending: Pending, reason: Refusal): void {
+    this.figures.refused(reason)
+    pending.spans?.refused(reason)
+    if (pending.session.closed) return this.#abandon(pending)
     if (reason === 'xid-taken') {
       pending.again = false
-      return this.#send(pending)
+      return this.#send(pending, '')
     }
     if (reason === 'lost') {
       if (!pending.kept) return this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
@@ -193,8 +231,23 @@ export class Gateway implements Downstream, IntakeTarget {
     }
     if (this.now() - pending.since >= PARK_MS) return this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
     if (this.#isFree(pending)) return this.dispatch(pending)
+    this.figures.parked++
+    pending.spans?.parked(pending.fragment)
     if (!this.#park.add(pending)) this.#fail(pending, 'SEATA_OVERLOADED', this.#park.size)
     this.#sweeper ??= setTimeout(() => this.#sweepPark(), PARK_SWEEP_MS)
+  }
+
+  /** Its client is gone, and with it whoever would hear the answer. */
+  #abandon(pending: Pending): void {
+    pending.spans?.end({ type: 'client-gone', message: 'the client is gone' })
+  }
+
+  /** What was parked and need not wait any longer. */
+  #unpark(taken: readonly Pending[], then: (pending: Pending) => void): void {
+    for (const pending of taken) {
+      if (pending.session.closed) this.#abandon(pending)
+      else then(pending)
+    }
   }
 
   /** A begin that nobody can have executed, for a fragment that takes none now: it may as well go to another. */
@@ -224,13 +277,13 @@ export class Gateway implements Downstream, IntakeTarget {
     if (all.length !== this.#ring.getAllGroups().length) this.#ring = shardingStrategy(strategy, all)
     this.#flock.left = 0
     const homeless = this.#park.takeIf((pending) => pending.fragment === NOWHERE || this.#isFree(pending))
-    for (const pending of homeless) if (!pending.session.closed) this.dispatch(pending)
+    this.#unpark(homeless, (pending) => this.dispatch(pending))
   }
 
   servingChanged(fragment: number): void {
     const { upstream } = this.#options
     if (!upstream.serves(fragment)) return
-    for (const pending of this.#park.take(fragment)) if (!pending.session.closed) upstream.request(pending)
+    this.#unpark(this.#park.take(fragment), (pending) => this.#forward(pending))
   }
 
   rmServes(session: ClientSession, resourceIds: readonly string[]): void {
@@ -252,7 +305,11 @@ export class Gateway implements Downstream, IntakeTarget {
   }
 
   call(call: BranchCall, done: (outcome: CallOutcome) => void): void {
-    this.phaseTwo.call(call, done)
+    const traced = call.trace ? this.#tracing.called(call, done) : done
+    this.phaseTwo.call(call, (outcome) => {
+      this.figures.called(call.kind, String(outcome))
+      traced(outcome)
+    })
   }
 
   /** Ends the connections that are quiet, and after `until` the others as well: each at a moment at which nobody waits. */

@@ -6,11 +6,12 @@ import type { AnswerCode } from '../tc-core/wire/errors.ts'
 import { failedResult } from '../tc-core/wire/failed-result.ts'
 import type { Dialect } from '../tc-core/wire/fields.ts'
 import { type Frame, type Header, MAX_FRAME_BYTES } from '../tc-core/wire/frame.ts'
-import type { Refusal } from '../tc-core/wire/link.ts'
+import { readHeadMap } from '../tc-core/wire/head-map.ts'
 import { envelopeEnd, skipFields } from '../tc-core/wire/message.ts'
 import { isBadBody, plain, readBody, UnknownType, writeBody } from '../tc-core/wire/messages/index.ts'
+import { formatTraceparent, parseTraceparent } from '../tc-core/wire/trace-context.ts'
 import { envelopeFor, mergeResult, type Part } from './merged.ts'
-import { Pending } from './pending.ts'
+import { Pending, type PendingOwner } from './pending.ts'
 import type { PhaseTwo } from './phase-two.ts'
 import { type RmDirectory, takeRegistration } from './registration.ts'
 import { treatmentOf } from './route.ts'
@@ -18,10 +19,11 @@ import { dialectOf, isKnownCodec, toSeata } from './serializer.ts'
 import type { ClientSession } from './session.ts'
 
 /** Where what a frame holds goes on to. */
-export interface IntakeTarget extends RmDirectory {
+export interface IntakeTarget extends RmDirectory, PendingOwner {
   readonly phaseTwo: PhaseTwo
+  /** Whether what clients say of their traces is of use. */
+  readonly traces: boolean
   dispatch(pending: Pending): void
-  refused(pending: Pending, reason: Refusal): void
 }
 
 const NO_BODY = Buffer.alloc(0)
@@ -120,7 +122,10 @@ export class Intake {
   #request(session: ClientSession, frame: Frame, dialect: Dialect, body: { type: number } & Body): void {
     const target = this.#target
     session.inFlight++
-    target.dispatch(new Pending(session, dialect, frame, body, null, target.refused))
+    const { version, codec, compressor, id } = frame
+    const traceparent = target.traces ? traceparentOf(frame) : ''
+    const header = { version, codec, compressor, id, traceparent }
+    target.dispatch(new Pending(session, dialect, header, body, null, target))
   }
 
   #merged(session: ClientSession, frame: Frame, dialect: Dialect, body: Body): void {
@@ -134,14 +139,15 @@ export class Intake {
       if (!isBadBody(error)) throw error
       return this.#error(session, frame, dialect, 0, 'SEATA_BODY_UNREADABLE', error.message)
     }
-    const header = { version, messageType: MessageType.Response, codec, compressor, id }
+    const traceparent = this.#target.traces ? traceparentOf(frame) : ''
+    const header = { version, messageType: MessageType.Response, codec, compressor, id, traceparent }
     if (parts.length === 0) return session.send(header, mergeResult([]))
     const envelope = envelopeFor(session, header, session.client.version, parts, ids)
     const target = this.#target
     session.inFlight += parts.length
     for (const [part, { type, start, end }] of parts.entries()) {
       const inner = { type, bytes: body.bytes, start, end }
-      const pending = new Pending(session, dialect, header, inner, { envelope, part }, target.refused)
+      const pending = new Pending(session, dialect, header, inner, { envelope, part }, target)
       target.dispatch(pending)
     }
   }
@@ -174,6 +180,18 @@ export function failedBody(
   w.pos = 0
   writeBody(w, failedResult(requestType, version, code, details), dialect)
   return w.written
+}
+
+/** Where the client is in a trace; empty when it does not say so in a way that can be read. */
+function traceparentOf({ bytes, headStart, bodyStart }: Frame): string {
+  if (headStart === bodyStart) return ''
+  try {
+    const context = parseTraceparent(readHeadMap(bytes, headStart, bodyStart).get('traceparent'))
+    return context ? formatTraceparent(context) : ''
+  } catch (error) {
+    if (!isBadBody(error)) throw error
+    return ''
+  }
 }
 
 function isRequest(type: number): boolean {

@@ -5,11 +5,13 @@ import { errorText } from '../tc-core/wire/errors.ts'
 import type { Frame, FrameError } from '../tc-core/wire/frame.ts'
 import { MAX_HELD_BYTES } from '../tc-core/wire/limits.ts'
 import { type Log, RateLimited } from '../tc-core/wire/log.ts'
+import type { Traffic } from './figures.ts'
 import { ClientSession, type SessionOwner } from './session.ts'
 
 export interface ListenerOptions {
   readonly maxClients: number
   readonly maxInFlight: number
+  readonly traffic: Traffic
   readonly logger: Log
   now(): number
   frame(session: ClientSession, frame: Frame): void
@@ -26,6 +28,7 @@ const SWEEP_MS = 500
 
 export class Listener implements SessionOwner {
   readonly maxInFlight: number
+  readonly traffic: Traffic
   readonly #options: ListenerOptions
   readonly #server: Server
   readonly #sessions = new Set<ClientSession>()
@@ -37,6 +40,7 @@ export class Listener implements SessionOwner {
   constructor(options: ListenerOptions) {
     this.#options = options
     this.maxInFlight = options.maxInFlight
+    this.traffic = options.traffic
     this.#server = createServer((socket) => this.#accept(socket))
   }
 
@@ -67,6 +71,7 @@ export class Listener implements SessionOwner {
   }
 
   frame(session: ClientSession, frame: Frame): void {
+    this.traffic.framesIn++
     this.#options.frame(session, frame)
   }
 

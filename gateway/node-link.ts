@@ -106,10 +106,11 @@ export class NodeLink {
   request(request: LinkRequest): boolean {
     if (!this.isUp || this.#requests.size >= MAX_REQUESTS) return false
     request.keep()
+    request.hop?.(this.node)
     do this.#lastId = this.#lastId === MAX_ID ? 1 : this.#lastId + 1
     while (this.#requests.has(this.#lastId))
     this.#requests.set(this.#lastId, request)
-    const { fragment, again, codec, identity, proposed, dialect } = request
+    const { fragment, again, codec, identity, proposed, dialect, trace = '', origin = '' } = request
     this.send({
       type: f.Request.code,
       id: this.#lastId,
@@ -121,6 +122,8 @@ export class NodeLink {
       codec,
       identity,
       proposed,
+      trace,
+      origin,
       body: request.bytes.subarray(request.start, request.end)
     })
     return true

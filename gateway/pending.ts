@@ -1,13 +1,22 @@
 // A request that came over a client's connection, from its frame to its answer.
 
-import type { Dialect } from '../tc-core/wire/fields.ts'
+import { Reader } from '../tc-core/wire/bytes.ts'
+import { type ExceptionName, exceptionName, ResultCode } from '../tc-core/wire/codes.ts'
+import { type Dialect, msg } from '../tc-core/wire/fields.ts'
 import type { Header } from '../tc-core/wire/frame.ts'
 import type { Client, LinkRequest, Refusal } from '../tc-core/wire/link.ts'
 import type { ClientSession } from './session.ts'
+import type { RequestTrace } from './tracing.ts'
 
 /** How the answer goes back: as a frame of its own, or as a part of a merged one. */
 export interface Envelope {
   answer(part: number, body: Buffer): void
+}
+
+/** Who sends it on, and counts. */
+export interface PendingOwner {
+  refused(pending: Pending, reason: Refusal): void
+  answered(pending: Pending, failure: Failure | null): void
 }
 
 export class Pending implements LinkRequest {
@@ -30,12 +39,19 @@ export class Pending implements LinkRequest {
   identity = 0n
   again = false
   kept = false
+  /** As the client sent it; empty: it sent none, or nobody looked. */
+  readonly traceparent: string
+  /** Its spans; null when it is not traced. */
+  spans: RequestTrace | null = null
+  origin = ''
   /** Part of a merged request; null: a frame of its own. */
   readonly envelope: Envelope | null
   readonly part: number
   /** When it came, ms. */
   readonly since: number
-  readonly #refused: (pending: Pending, reason: Refusal) => void
+  /** The same, on a clock with fractions. */
+  readonly came = performance.now()
+  readonly #owner: PendingOwner
 
   constructor(
     session: ClientSession,
@@ -43,7 +59,7 @@ export class Pending implements LinkRequest {
     header: Omit<Header, 'messageType'>,
     body: { type: number; bytes: Buffer; start: number; end: number },
     merged: { envelope: Envelope; part: number } | null,
-    refused: (pending: Pending, reason: Refusal) => void
+    owner: PendingOwner
   ) {
     this.session = session
     this.client = session.client!
@@ -52,6 +68,7 @@ export class Pending implements LinkRequest {
     this.codec = header.codec
     this.compressor = header.compressor
     this.id = header.id
+    this.traceparent = header.traceparent ?? ''
     this.type = body.type
     this.bytes = body.bytes
     this.start = body.start
@@ -59,17 +76,33 @@ export class Pending implements LinkRequest {
     this.envelope = merged?.envelope ?? null
     this.part = merged?.part ?? 0
     this.since = session.heardAt
-    this.#refused = refused
+    this.#owner = owner
+  }
+
+  get trace(): string {
+    return this.spans?.traceparent ?? ''
+  }
+
+  hop(node: string): void {
+    this.spans?.hop(node, this.fragment)
   }
 
   answer(body: Buffer): void {
     this.session.inFlight--
+    const failure = failureIn(body, this.dialect, this.client.version)
+    this.spans?.end(failure)
+    this.#owner.answered(this, failure)
     if (this.envelope) this.envelope.answer(this.part, body)
-    else this.session.answer(this, body)
+    else this.session.answer(this, body, this.#answered)
   }
 
   refuse(reason: Refusal): void {
-    this.#refused(this, reason)
+    this.#owner.refused(this, reason)
+  }
+
+  /** A client that said where it is in a trace is told where its request is. */
+  get #answered(): string {
+    return this.traceparent === '' ? '' : (this.spans?.answered ?? this.traceparent)
   }
 
   /** Makes the body its own: the bytes it came in are used again. */
@@ -80,4 +113,21 @@ export class Pending implements LinkRequest {
     this.start = 0
     this.end = this.bytes.length
   }
+}
+
+/** Why a request failed, as its result says. */
+export interface Failure {
+  /** Our code, when the text names one, else Seata's exception. */
+  readonly type: string
+  readonly exception: ExceptionName
+  readonly message: string
+}
+
+/** Null: it did not fail. */
+function failureIn(result: Buffer, dialect: Dialect, version: number): Failure | null {
+  if (result.length < 4 || result[2] !== ResultCode.Failed) return null
+  const r = new Reader(result, 3, result.length)
+  const message = msg.read(r, dialect)
+  const exception = exceptionName(r.left > 0 ? r.u8() : 0, version)
+  return { type: /SEATA_[A-Z_]+/.exec(message)?.[0] ?? exception, exception, message }
 }

@@ -6,6 +6,7 @@ import type { Dialect } from '../tc-core/wire/fields.ts'
 import { type Frame, FrameError, FrameReader, type Header, writeFrame } from '../tc-core/wire/frame.ts'
 import { MAX_UNSENT_BYTES, MAX_UNSENT_BYTES_HARD } from '../tc-core/wire/limits.ts'
 import type { Client } from '../tc-core/wire/link.ts'
+import type { Traffic } from './figures.ts'
 import { fromSeata, newContext } from './serializer.ts'
 
 /** What a session needs of the listener that it belongs to. */
@@ -18,6 +19,7 @@ export interface SessionOwner {
   unframeable(session: ClientSession, error: FrameError): void
   closed(session: ClientSession): void
   readonly maxInFlight: number
+  readonly traffic: Traffic
 }
 
 const OUT_BYTES = 1024
@@ -95,6 +97,7 @@ export class ClientSession {
   #onData(chunk: Buffer): void {
     if (this.closed || this.#deaf) return
     this.heardAt = this.#owner.now()
+    this.#owner.traffic.bytesIn += chunk.length
     try {
       this.#reader.push(chunk)
     } catch (error) {
@@ -111,9 +114,9 @@ export class ClientSession {
   }
 
   /** A response to a request. */
-  answer(request: Omit<Header, 'messageType'>, body: Buffer): void {
+  answer(request: Omit<Header, 'messageType'>, body: Buffer, traceparent = ''): void {
     const { version, codec, compressor, id } = request
-    this.send({ version, messageType: MessageType.Response, codec, compressor, id }, body)
+    this.send({ version, messageType: MessageType.Response, codec, compressor, id, traceparent }, body)
   }
 
   /** Appends a frame with a body of Seata's own serializer; what is sent in one turn of the event loop leaves in one write. */
@@ -128,6 +131,7 @@ export class ClientSession {
   flush(): void {
     this.#flushing = false
     if (this.closed || this.#out.pos === 0) return
+    this.#owner.traffic.bytesOut += this.#out.pos
     this.socket.write(this.#out.written)
     const { writableLength } = this.socket
     // What the kernel did not take at once still lies in the writer's bytes.

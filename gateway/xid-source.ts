@@ -2,7 +2,8 @@
 import { randomInt } from 'node:crypto'
 import { transactionId } from '../tc-core/wire/xid.ts'
 
-const SEQUENCES = 4096
+/** Per ms, for each decision on tracing: see isTraced. */
+const SEQUENCES = 2048
 
 /**
  * Ids never repeat here: within a ms the sequence goes on from a random start, and a ms that is used up borrows from the next.
@@ -19,11 +20,11 @@ export class XidSource {
     this.#prefix = `${advertise}:`
   }
 
-  next(fragment: number, now: number): string {
+  next(fragment: number, now: number, traced = false): string {
     if (now > this.#ms) this.#begin(now)
     else if (this.#used === SEQUENCES) this.#begin(this.#ms + 1)
     const sequence = (this.#start + this.#used++) % SEQUENCES
-    return this.#prefix + transactionId(fragment, this.#ms, sequence)
+    return this.#prefix + transactionId(fragment, this.#ms, sequence * 2 + (traced ? 1 : 0))
   }
 
   #begin(ms: number): void {

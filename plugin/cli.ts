@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command: fastify-seata start, node, gateway, kv-check, and what changes the nodes of a cluster: drain, leave, promote.
 import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { formatAddress } from '../tc-core/wire/address.ts'
 import { SeataError } from '../tc-core/wire/errors.ts'
@@ -12,6 +13,7 @@ import { MEMBER_HELP, memberCommand } from './member-command.ts'
 import { MEMBER_ACTIONS } from './member-routes.ts'
 import { addressOf, startNode } from './node-command.ts'
 import type { Command } from './options.ts'
+import { startSdk } from './telemetry.ts'
 
 const COMMANDS = `fastify-seata start [options]     a coordinator in one process
 fastify-seata node [options]      a node of a cluster
@@ -44,6 +46,14 @@ async function run(command: Command, args: readonly string[]): Promise<void> {
   })
   for (const name of unknownVariables) app.log.warn(`the variable ${name} is not an option and is ignored`)
   stopOnSignals(app)
+  const stopSdk = await startSdk(
+    process.env,
+    command,
+    config.name || `${hostname()}:${process.pid}`,
+    version(),
+    app.log
+  )
+  app.addHook('onClose', stopSdk)
   const line = command === 'node' ? await node(config, app) : await front(config, app)
   process.stdout.write(`fastify-seata ${version()}: ${line}\n`)
 }

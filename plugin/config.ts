@@ -22,6 +22,9 @@ export interface Config extends Limits {
   replicas: number
   shardingStrategy: string
   logLevel: string
+  traceKeep: string
+  traceSlow: number
+  traceLimit: number
   retryPeriod: number
   maxCommitRetryTimeout: number
   maxRollbackRetryTimeout: number

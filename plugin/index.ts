@@ -9,9 +9,16 @@ import { Gateway } from '../gateway/gateway.ts'
 import { healthRoutes, nodeRoutes } from '../gateway/http.ts'
 import { type LinkState, Links } from '../gateway/links.ts'
 import { Metadata, metadataRoutes } from '../gateway/metadata.ts'
+import { NodeFigures } from '../tc-core/host/figures.ts'
 import { Node, type NodeHealth } from '../tc-core/host/node.ts'
+import type { Family } from '../tc-core/wire/figures.ts'
 import type { Limits } from '../tc-core/wire/limits.ts'
+import type { Tracing } from '../tc-core/wire/tracing.ts'
 import { type Config, configure } from './config.ts'
+import { metricsRoutes } from './metrics.ts'
+import { joined } from './telemetry.ts'
+
+export { transactionIds } from './trace-ids.ts'
 
 /** What may be given; the rest has defaults. See docs/configuration.md. */
 export type SeataOptions = Partial<Omit<Config, 'httpPort' | 'logLevel' | 'link' | 'replicas' | 'learner'>> & {
@@ -72,10 +79,17 @@ interface Backend {
   stop(): Promise<void>
   /** Why something is wrong, in words. */
   troubles(): string[]
+  readonly families: readonly Family[]
   health(): Omit<CoordinatorHealth, 'connections' | 'parked'> | Omit<GatewayHealth, 'connections' | 'parked'>
 }
 
-async function oneProcess(config: Config, app: FastifyInstance, metadata: Metadata): Promise<Backend> {
+async function oneProcess(
+  config: Config,
+  app: FastifyInstance,
+  metadata: Metadata,
+  tracing: Tracing
+): Promise<Backend> {
+  const figures = new NodeFigures()
   const node = await Node.open({
     kv: config.kv,
     cluster: config.cluster,
@@ -83,7 +97,9 @@ async function oneProcess(config: Config, app: FastifyInstance, metadata: Metada
     fragments: config.fragments,
     settings: { ...config, limits: config },
     snapshots: { records: config.snapshotRecords, bytes: config.snapshotBytes, ms: config.snapshotInterval * 1000 },
-    logger: app.log
+    logger: app.log,
+    figures,
+    tracing
   })
   return {
     upstream: node,
@@ -94,6 +110,7 @@ async function oneProcess(config: Config, app: FastifyInstance, metadata: Metada
     close: () => {},
     stop: () => node.stop(STOP_MS),
     health: () => node.health,
+    families: figures.families('local', () => node.health.fragments, config.maxTransactions),
     troubles: () =>
       node.health.fragments.flatMap((f) => (f.trouble === null ? [] : [`fragment ${f.fragment}: ${f.trouble}`]))
   }
@@ -119,6 +136,7 @@ function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Back
     open: (transaction, control) => links.placed(transaction, control),
     close: () => links.withdraw(),
     stop: async () => links.close(),
+    families: [],
     health: () => ({
       ok: troubles().length === 0,
       nodes: links.state,
@@ -135,7 +153,9 @@ async function seata(app: FastifyInstance, options: SeataOptions): Promise<void>
   const config = configure(given, 'plugin')
   const limits: Limits = config
   const metadata = new Metadata()
-  const backend = config.nodes === '' ? await oneProcess(config, app, metadata) : cluster(config, app, metadata)
+  const tracing = joined(config, process.env)
+  const backend =
+    config.nodes === '' ? await oneProcess(config, app, metadata, tracing) : cluster(config, app, metadata)
   const gateway = new Gateway({
     host: config.host,
     port: config.port,
@@ -144,6 +164,7 @@ async function seata(app: FastifyInstance, options: SeataOptions): Promise<void>
     drain: config.nodes === '' ? 0 : DRAIN_MS,
     upstream: backend.upstream,
     logger: app.log,
+    tracing,
     undoLogSaveDays: config.undoLogSaveDays,
     undoLogDeletePeriod: config.undoLogDeletePeriod,
     ...(config.advertise !== '' && { advertise: config.advertise })
@@ -162,6 +183,7 @@ async function seata(app: FastifyInstance, options: SeataOptions): Promise<void>
   app.register(
     async (scope) => {
       healthRoutes(scope, { troubles, detail: health })
+      metricsRoutes(scope, [...gateway.families, ...backend.families])
       metadataRoutes(scope, metadata)
       if (backend.httpOf) nodeRoutes(scope, backend.httpOf)
     },

@@ -4,10 +4,13 @@ import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
 import { healthRoutes } from '../gateway/http.ts'
 import { ClusterNode, type ClusterNodeHealth } from '../tc-core/host/cluster-node.ts'
+import { NodeFigures } from '../tc-core/host/figures.ts'
 import { openStorage } from '../tc-core/host/node.ts'
 import { formatAddress, parseAddress, reachable } from '../tc-core/wire/address.ts'
 import type { Config } from './config.ts'
 import { memberRoutes } from './member-routes.ts'
+import { metricsRoutes } from './metrics.ts'
+import { joined } from './telemetry.ts'
 
 /** How long a stop waits for what is in flight, ms. */
 const STOP_MS = 5_000
@@ -24,10 +27,13 @@ export interface NodeCommand {
 export async function startNode(config: Config, app: FastifyInstance): Promise<NodeCommand> {
   const storage = await openStorage(config.kv)
   const { host, port } = parseAddress(config.link)!
+  const figures = new NodeFigures()
+  const name = config.name || hostname()
   const node = new ClusterNode({
     cluster: config.cluster,
-    name: config.name || hostname(),
-    storage,
+    name,
+    storage: figures.measured(storage),
+    figures,
     host,
     port,
     key: config.clusterKey,
@@ -36,11 +42,16 @@ export async function startNode(config: Config, app: FastifyInstance): Promise<N
     settings: { ...config, limits: config },
     snapshots: { records: config.snapshotRecords, bytes: config.snapshotBytes, ms: config.snapshotInterval * 1000 },
     logger: app.log,
+    tracing: joined(config, process.env),
     ...(config.advertise !== '' && { advertise: config.advertise })
   })
   app.register(async (scope) => {
     healthRoutes(scope, { troubles: () => troubles(node.health), detail: () => node.health })
     memberRoutes(scope, node.membership, config.clusterKey)
+    metricsRoutes(
+      scope,
+      figures.families(name, () => node.health.fragments, config.maxTransactions)
+    )
   })
   app.addHook('preClose', async () => {
     await node.stop(STOP_MS)

@@ -171,6 +171,23 @@ export const OPTIONS: readonly Option[] = [
     commandOnly: true,
     doc: 'How much is logged (JSON lines on stderr).'
   },
+  {
+    key: 'traceKeep',
+    type: 'string',
+    default: 'rollback,timeout,slow',
+    pattern: '^(none|(rollback|timeout|slow)(,(rollback|timeout|slow))*)$',
+    form: 'none, or some of rollback,timeout,slow',
+    doc: 'Transactions that are traced, from the moment on when they are known to be such, also when sampling passes them over.'
+  },
+  integer(
+    'traceLimit',
+    100,
+    0,
+    MAX,
+    'Transactions begun in one second at this process that are traced; what is beyond is passed over, each transaction as a whole.',
+    FRONT
+  ),
+  integer('traceSlow', 10_000, 1, MAX, 'Ms from begin to end after which a transaction counts as slow for traceKeep.'),
   integer(
     'retryPeriod',
     DEFAULT_SETTINGS.retryPeriod,

@@ -67,6 +67,9 @@ export const RowsLocked = table(8, 'rowsLocked', {
 /** A home has confirmed that these branches have no rows there any more. */
 export const HomeFreed = table(9, 'homeFreed', { xid: str16, home: u16, branchIds: list(i64) })
 
+/** The trace that the client was in when it began the transaction, as W3C's traceparent: what comes later is part of it too. */
+export const SessionTraced = table(10, 'sessionTraced', { xid: str16, origin: str16 })
+
 export const effects = new Registry([
   SessionBegun,
   BranchAdded,
@@ -76,7 +79,8 @@ export const effects = new Registry([
   RowsUnlocked,
   SessionEnded,
   RowsLocked,
-  HomeFreed
+  HomeFreed,
+  SessionTraced
 ])
 
 export type Effect = MessageOf<(typeof effects.tables)[number]>

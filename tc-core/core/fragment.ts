@@ -27,7 +27,7 @@ import {
 } from '../wire/messages/index.ts'
 import { failure } from './answers.ts'
 import { Call, Calls } from './calls.ts'
-import type { Effect } from './effects.ts'
+import { type Effect, SessionEnded } from './effects.ts'
 import { answerLockQuery, lockRows, rollbacking, unlockRows } from './home.ts'
 import { ALL_HERE, type Homes } from './homes.ts'
 import { lockQuery } from './lock-query.ts'
@@ -200,6 +200,9 @@ export class Fragment {
   /** Changes the state, and says so to the log. */
   emit(effect: Effect): void {
     this.out.effects.push(effect)
+    if (effect.type === SessionEnded.code) {
+      this.out.ended.push({ session: this.state.sessions.get(effect.xid)!, status: effect.status })
+    }
     this.state.apply(effect)
   }
 

@@ -3,6 +3,7 @@ import type { HomeMessage } from '../wire/home.ts'
 import type { BranchCall, CallFailure, Client } from '../wire/link.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import type { Effect } from './effects.ts'
+import type { Session } from './session.ts'
 
 /** A request and the way back. The core hands `R` back untouched with the reply. */
 export interface Request {
@@ -14,6 +15,8 @@ export interface Request {
   readonly identity?: bigint
   /** It was sent before. Identities are looked up in any case, for the first sending may also come after the second. */
   readonly again?: boolean
+  /** Of a begin: the trace that the client was in, as it sent it; kept with the session. */
+  readonly origin?: string
 }
 
 export type Input =
@@ -25,7 +28,14 @@ export type Input =
   /** RMs registered these resources: who waits for one of them need wait no longer. */
   | { readonly kind: 'resources'; readonly resourceIds: readonly string[] }
   /** The leader of another fragment says something about rows; `term` is that leader's. */
-  | { readonly kind: 'between'; readonly from: number; readonly term: number; readonly message: HomeMessage }
+  | {
+      readonly kind: 'between'
+      readonly from: number
+      readonly term: number
+      readonly message: HomeMessage
+      /** As of a request: for the host. */
+      readonly trace?: string
+    }
   | { readonly kind: 'tick' }
 
 /**
@@ -54,6 +64,12 @@ export interface Note {
   readonly xid: string
 }
 
+/** A transaction that is over, with its last status. */
+export interface Ended {
+  readonly session: Session
+  readonly status: number
+}
+
 /** What a step brings forth, in order. One object serves many steps: who drives the core empties it. */
 export class Outputs {
   readonly effects: Effect[] = []
@@ -61,6 +77,8 @@ export class Outputs {
   readonly calls: { readonly call: BranchCall; readonly release: Release }[] = []
   readonly sends: Send[] = []
   readonly notes: Note[] = []
+  /** For who counts and traces: the state knows these sessions no more. */
+  readonly ended: Ended[] = []
 
   clear(): void {
     if (this.effects.length > 0) this.effects.length = 0
@@ -68,5 +86,6 @@ export class Outputs {
     if (this.calls.length > 0) this.calls.length = 0
     if (this.sends.length > 0) this.sends.length = 0
     if (this.notes.length > 0) this.notes.length = 0
+    if (this.ended.length > 0) this.ended.length = 0
   }
 }

@@ -60,6 +60,8 @@ export class Session implements Timed {
   /** Of the request that began it; 0n: none. */
   readonly identity: bigint
   status: number = GlobalStatus.Begin
+  /** The client's traceparent at the begin; empty: it sent none. */
+  origin = ''
   /** In the order of registration, which is the order of their ids. */
   readonly branches: Branch[] = []
   /** In the order in which they came up. */

@@ -22,7 +22,8 @@ const SessionFields = table(2, 'session', {
   timeout: i32,
   beginTime: u53,
   identity: i64,
-  status: u8
+  status: u8,
+  origin: str16
 })
 const BranchFields = table(3, 'branch', {
   branchId: i64,
@@ -40,7 +41,7 @@ const OwnerFields = table(4, 'owner', { xid: str16, fragment: u16, rollbacking: 
 const HoldingFields = table(5, 'holding', { branchId: i64, resourceId: str16, rows: i32 })
 const RowFields = table(6, 'row', { table: str16, pk: str32 })
 
-const FORMAT = 2
+const FORMAT = 3
 const DIALECT: Dialect = { version: 1, shortMsg: false }
 /** Outcomes written in one go. */
 const OUTCOMES_PER_PIECE = 4096
@@ -234,6 +235,7 @@ function readSession(state: State, r: Reader): void {
   const fields = readFields(SessionFields, r, DIALECT)
   const session = new Session(fields, ++state.lastSequence)
   session.status = fields.status
+  session.origin = fields.origin
   for (let n = r.i32(); n > 0; n--) {
     const { type: _, ...branch } = readFields(BranchFields, r, DIALECT)
     session.branches.push({ ...branch, round: null })

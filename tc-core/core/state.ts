@@ -11,6 +11,7 @@ import {
   RowsUnlocked,
   SessionBegun,
   SessionEnded,
+  SessionTraced,
   StatusChanged
 } from './effects.ts'
 import { parseLockKey } from './lock-key.ts'
@@ -108,6 +109,9 @@ export class State {
         this.locks.lock(effect.xid, effect.branchId, effect.resourceId, rows, effect.fragment)
         return
       }
+      case SessionTraced.code:
+        this.#change(effect.xid).origin = effect.origin
+        return
       case HomeFreed.code: {
         const session = this.#change(effect.xid)
         const { home, branchIds } = effect

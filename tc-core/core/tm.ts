@@ -10,7 +10,7 @@ import type {
   GlobalStatus as GlobalStatusRequest
 } from '../wire/messages/index.ts'
 import { failure, status as statusOf, success } from './answers.ts'
-import { SessionBegun, SessionEnded, StatusChanged } from './effects.ts'
+import { SessionBegun, SessionEnded, SessionTraced, StatusChanged } from './effects.ts'
 import type { Fragment } from './fragment.ts'
 import { failWaiting } from './homes.ts'
 import { isSaga, reportSaga } from './modes/saga.ts'
@@ -44,6 +44,7 @@ export function begin(f: Fragment, request: Request, message: MessageOf<typeof G
     beginTime: f.now,
     identity: request.identity ?? 0n
   })
+  if (request.origin) f.emit({ type: SessionTraced.code, xid, origin: request.origin })
   const session = f.state.sessions.get(xid)!
   f.timers.set(session, session.deadline + 1)
   f.reply(request, success(message, { xid }), 'confirmed')

@@ -12,7 +12,9 @@ import { type HomeMessage, readHomeMessage, writeHomeMessage } from '../wire/hom
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import * as f from '../wire/link-frames.ts'
 import type { Log } from '../wire/log.ts'
+import type { Tracing } from '../wire/tracing.ts'
 import { type Clock, systemClock } from './clock.ts'
+import type { NodeFigures } from './figures.ts'
 import { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'
 import { GatewayEnd } from './gateway-end.ts'
@@ -46,6 +48,9 @@ export interface ClusterNodeOptions {
   readonly snapshots?: Partial<SnapshotPolicy>
   readonly logger: Log
   readonly clock?: Clock
+  /** Default: nothing is traced. */
+  readonly tracing?: Tracing | undefined
+  readonly figures?: NodeFigures | undefined
 }
 
 export interface ClusterNodeHealth {
@@ -149,7 +154,7 @@ export class ClusterNode {
   }
 
   #create(fragment: number, meta: Meta): FragmentHost {
-    const { cluster, name, storage, settings, snapshots, logger } = this.#options
+    const { cluster, name, storage, settings, snapshots, logger, tracing, figures } = this.#options
     // The same for all, and for ever.
     this.#homes ??= homesOf(meta.fragments)
     return new FragmentHost({
@@ -164,8 +169,10 @@ export class ClusterNode {
       snapshots: { ...DEFAULT_SNAPSHOTS, ...snapshots },
       clock: this.#clock,
       logger,
+      tracing,
+      figures,
       downstream: () => this.#directory,
-      between: (from, to, term, message) => this.#between(from, to, term, message),
+      between: (from, to, term, message, trace) => this.#between(from, to, term, message, trace),
       whenDeposed: 'follow',
       changed: () => this.#decideSoon(),
       confirmed: (record) => {
@@ -177,15 +184,15 @@ export class ClusterNode {
   }
 
   /** To the leader of another fragment, here or elsewhere; when nobody is known to lead it, it is lost. */
-  #between(from: number, to: number, term: number, message: HomeMessage): void {
+  #between(from: number, to: number, term: number, message: HomeMessage, trace: string): void {
     const here = this.#replicas.host(to)
     // Never within the step that says it: the other fragment may be in one of its own.
-    if (here?.role === 'leader') return this.#clock.defer(() => here.between(from, term, message))
+    if (here?.role === 'leader') return this.#clock.defer(() => here.between(from, term, message, trace))
     const leader = this.#peers.leaderOf(to)
     if (!leader) return
     this.#scratch.pos = 0
     writeHomeMessage(this.#scratch, message)
-    leader.peer.send({ type: f.Between.code, from, to, term, body: this.#scratch.written })
+    leader.peer.send({ type: f.Between.code, from, to, term, trace, body: this.#scratch.written })
   }
 
   #gatewayOwner() {
@@ -238,7 +245,7 @@ export class ClusterNode {
         return this.#replicas.appended(frame.fragment, frame.record)
       case f.Between.code: {
         const message = readHomeMessage(frame.body)
-        if (message) this.#replicas.host(frame.to)?.between(frame.from, frame.term, message)
+        if (message) this.#replicas.host(frame.to)?.between(frame.from, frame.term, message, frame.trace)
         return
       }
       case f.HandOver.code:

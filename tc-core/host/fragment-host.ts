@@ -16,6 +16,7 @@ import type { LinkRequest } from '../wire/link.ts'
 import { Early } from './early.ts'
 import type { FragmentHealth, FragmentOptions, Heir, Role } from './fragment-options.ts'
 import { Leader } from './leader.ts'
+import { LeaderTracing } from './tracing.ts'
 
 /** An append that takes longer than this counts as trouble, ms: requests are kept back. */
 const STALL_MS = 1000
@@ -164,16 +165,13 @@ export class FragmentHost {
   }
 
   #lead(): void {
-    const { fragment, logger, settings, clock, storage, snapshots, downstream, between } = this.#options
+    const { fragment, logger, settings, storage } = this.#options
     this.#leader = new Leader({
+      ...this.#options,
       fragment: new Fragment(this.#state, settings),
       log: this.#log,
-      clock,
-      logger,
       linearizableReads: storage.linearizableReads,
-      snapshots,
-      downstream,
-      between,
+      tracing: LeaderTracing.of(this.#options, this.#state, this.term),
       onDeposed: () => this.#deposed(),
       onFailure: (error) => this.#fail(error)
     })
@@ -263,8 +261,8 @@ export class FragmentHost {
   }
 
   /** The leader of another fragment says something. Who does not lead does not hear it. */
-  between(from: number, term: number, message: HomeMessage): void {
-    this.#leader?.input({ kind: 'between', from, term, message })
+  between(from: number, term: number, message: HomeMessage, trace = ''): void {
+    this.#leader?.input({ kind: 'between', from, term, message, trace })
   }
 
   resources(resourceIds: readonly string[]): void {
@@ -300,6 +298,7 @@ export class FragmentHost {
       locks: this.#state.locks.count,
       requests: this.#leader?.requests ?? 0,
       appends: this.#leader?.appends ?? 0,
+      inflight: this.#leader?.inflight ?? 0,
       snapshotIndex: this.#position.snapshot
     }
   }
@@ -352,6 +351,7 @@ export class FragmentHost {
     const trouble = error?.message ?? null
     if (trouble === this.#trouble) return
     const { logger, fragment } = this.#options
+    if (error) this.#leader?.trouble(error.message)
     if (error) logger.error({ fragment, err: error }, 'the store fails, nothing is answered until it is back')
     else logger.info({ fragment }, 'the store is back')
     this.#trouble = trouble

@@ -3,7 +3,9 @@ import type { Settings } from '../core/fragment.ts'
 import type { Storage } from '../storage/port.ts'
 import type { Callee } from '../wire/link.ts'
 import type { Log } from '../wire/log.ts'
+import type { Tracing } from '../wire/tracing.ts'
 import type { Clock } from './clock.ts'
+import type { NodeFigures } from './figures.ts'
 import type { Between } from './leader.ts'
 import type { SnapshotPolicy } from './snapshots.ts'
 
@@ -19,6 +21,8 @@ export interface FragmentOptions {
   readonly snapshots: SnapshotPolicy
   readonly clock: Clock
   readonly logger: Log
+  readonly tracing?: Tracing | undefined
+  readonly figures?: NodeFigures | undefined
   readonly downstream: () => Callee | null
   readonly between: Between
   /** What a lead lost to another node comes to: to follow it, or, where nobody can see whether it lives, to stop. */
@@ -42,6 +46,8 @@ export interface FragmentHealth {
   readonly locks: number
   readonly requests: number
   readonly appends: number
+  /** Appends that are not confirmed. */
+  readonly inflight: number
   readonly snapshotIndex: number
 }
 

@@ -91,11 +91,13 @@ class RemoteRequest implements LinkRequest {
   readonly proposed: string
   readonly identity: bigint
   readonly again: boolean
+  readonly trace: string
+  readonly origin: string
   readonly #id: number
   readonly #gateway: GatewayEnd
 
   constructor(gateway: GatewayEnd, client: Client, frame: MessageOf<typeof f.Request>) {
-    const { id, fragment, version, shortMsg, codec, body, proposed, identity, again } = frame
+    const { id, fragment, version, shortMsg, codec, body, proposed, identity, again, trace, origin } = frame
     this.#id = id
     this.#gateway = gateway
     this.client = client
@@ -107,6 +109,8 @@ class RemoteRequest implements LinkRequest {
     this.proposed = proposed
     this.identity = identity
     this.again = again
+    this.trace = trace
+    this.origin = origin
   }
 
   keep(): void {

@@ -14,12 +14,15 @@ import type { BranchCall, Callee, CallOutcome, LinkRequest, Refusal } from '../w
 import type { Log } from '../wire/log.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
+import { traceTime } from '../wire/tracing.ts'
 import type { Clock } from './clock.ts'
+import type { NodeFigures } from './figures.ts'
 import { type Batch, Outbox, type Parcel } from './outbox.ts'
 import { type SnapshotPolicy, Snapshots } from './snapshots.ts'
+import { type LeaderTracing, named } from './tracing.ts'
 
-/** Messages from one fragment to another; they may be lost. `term` is the sender's. */
-export type Between = (from: number, to: number, term: number, message: HomeMessage) => void
+/** Messages from one fragment to another; they may be lost. `term` is the sender's, `trace` as of a request. */
+export type Between = (from: number, to: number, term: number, message: HomeMessage, trace: string) => void
 
 export interface LeaderOptions {
   readonly fragment: Fragment
@@ -31,6 +34,9 @@ export interface LeaderOptions {
   readonly downstream: () => Callee | null
   /** Takes a message to the leader of another fragment, as well as it can. */
   readonly between: Between
+  readonly figures?: NodeFigures | undefined
+  /** Null: nothing is traced. */
+  readonly tracing: LeaderTracing | null
   onDeposed(): void
   /** Something that must not be: the fragment can do no more. */
   onFailure(error: unknown): void
@@ -71,11 +77,13 @@ export class Leader {
   #draining = false
   /** Calls that were not made any more because this leader hands over. */
   #uncalled = 0
+  readonly #tracing: LeaderTracing | null
   /** Requests stepped since this node leads. */
   requests = 0
 
   constructor(options: LeaderOptions) {
     this.#options = options
+    this.#tracing = options.tracing
     this.#fragment = options.fragment
     this.#appender = new Appender(options.log, () => this.#deposed())
     const now = options.clock.now()
@@ -84,6 +92,7 @@ export class Leader {
       policy: options.snapshots,
       onFailure: (error) => this.#failed(error)
     })
+    options.figures?.leads(options.fragment.state, 1)
     this.#fragment.lead(now, options.log.position.term)
     this.#schedule()
     void this.#snapshots.tidy(() => this.#stopped)
@@ -91,6 +100,10 @@ export class Leader {
 
   get appends(): number {
     return this.#appender.appends
+  }
+
+  get inflight(): number {
+    return this.#appender.inflight
   }
 
   /** Too much waits for the log: better not to take more. */
@@ -115,9 +128,9 @@ export class Leader {
       this.#open.set(link, null)
       return this.#answer(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
     }
-    const { client, proposed, identity, again } = link
+    const { client, proposed, identity, again, origin = '' } = link
     const since = this.#options.clock.now()
-    const request: HostRequest = { client, message, proposed, identity, again, link, since }
+    const request: HostRequest = { client, message, proposed, identity, again, origin, link, since }
     this.#open.set(link, request)
     this.input({ kind: 'request', request })
   }
@@ -139,15 +152,19 @@ export class Leader {
   #step(input: Input): void {
     const now = this.#options.clock.now()
     const out = this.#out
+    const tracing = this.#tracing
+    const start = tracing ? traceTime() : 0
     try {
       this.#fragment.step(now, input, out)
-      this.#outbox.take(out, now, this)
+      this.#outbox.take(out, now, this, tracing?.stepped(input, out, start, now))
     } catch (error) {
       // A step that throws may have changed half of what it had to: this state is not to be trusted any more.
       this.#refuse(input)
       return this.#options.onFailure(error)
     }
-    for (const note of out.notes) this.#options.logger[note.level]({ xid: note.xid }, note.text)
+    this.#options.figures?.stepped(out, this.#fragment.state, now)
+    for (const { level, xid, text } of out.notes)
+      this.#options.logger[level](named(this.#fragment.state, xid, tracing !== null), text)
     out.clear()
     this.#schedule()
   }
@@ -169,13 +186,15 @@ export class Leader {
     const downstream = this.#options.downstream()
     const { id } = call
     if (!downstream) return this.#options.clock.defer(() => this.#called(id, 'not-connected'))
-    downstream.call(call, (outcome) => this.#called(id, outcome))
+    const trace = this.#tracing?.calls(call, this.#options.clock.now())
+    downstream.call(trace ? { ...call, trace } : call, (outcome) => this.#called(id, outcome))
   }
 
   /** Part of Outbox.take: leaves without waiting. */
   send({ to, message }: Send): void {
     const { between, log } = this.#options
-    between(this.#fragment.state.fragment, to, log.position.term, message)
+    const trace = this.#tracing?.traceOf(message) ?? ''
+    between(this.#fragment.state.fragment, to, log.position.term, message, trace)
   }
 
   #called(call: number, outcome: CallOutcome): void {
@@ -184,11 +203,14 @@ export class Leader {
   }
 
   #refuseRequest(link: LinkRequest, reason: Refusal): void {
-    if (this.#open.delete(link)) link.refuse(reason)
+    if (!this.#open.delete(link)) return
+    this.#tracing?.answered(link)
+    link.refuse(reason)
   }
 
   #answer(link: LinkRequest, message: AnyMessage): void {
     if (!this.#open.delete(link)) return
+    this.#tracing?.answered(link)
     const w = this.#scratch
     w.pos = 0
     writeBody(w, message, link.dialect)
@@ -222,11 +244,15 @@ export class Leader {
     this.#unconfirmed.add(batch)
     this.#unconfirmedBytes += payload.length
     const index = this.#appender.next
+    const trip = this.#tracing?.leaves(batch.steps, index, payload.length, false)
+    const start = performance.now()
     const confirmed = this.#appender.append(barrier ? RecordKind.Barrier : RecordKind.Data, payload)
     if (barrier) void this.#snapshots.take(this.#fragment.state, index, confirmed)
     confirmed.then(
       () => {
         this.#unconfirmedBytes -= payload.length
+        if (trip) this.#tracing!.arrived(trip)
+        this.#options.figures?.appended(this.#fragment.state.fragment, batch, performance.now() - start)
         this.#release(batch)
         this.#flush()
       },
@@ -240,6 +266,7 @@ export class Leader {
     for (const reply of parcel.replies) this.reply(reply)
     for (const call of parcel.calls) this.call(call)
     for (const send of parcel.sends) this.send(send)
+    if (parcel.steps.length > 0) this.#tracing!.over(parcel.steps)
   }
 
   /** Reads with no append to prove by: the next index is free, so nobody has taken the lead. */
@@ -249,13 +276,16 @@ export class Leader {
     this.#proving = true
     const reads = this.#outbox.takeReads()!
     this.#unconfirmed.add(reads)
+    const index = this.#appender.next
+    const trip = this.#tracing?.leaves(reads.steps, index, 0, true)
     try {
       const { log } = this.#options
-      const key = log.keys.entry(this.#appender.next)
+      const key = log.keys.entry(index)
       const mine = this.#appender.appends
       const taken = await attempt(log, () => log.lane.get(key))
       // An append of our own may be on its way to that index by now: then it is that append that proves.
       const overtaken = this.#appender.appends !== mine
+      if (trip) this.#tracing!.arrived(trip, overtaken ? 'overtaken' : undefined)
       if (taken && !overtaken) return this.#deposed()
       this.#unconfirmed.delete(reads)
       if (overtaken) this.#outbox.giveBack(reads)
@@ -336,7 +366,15 @@ export class Leader {
     this.#stopped = true
     this.#stopTimer?.()
     for (const link of [...this.#open.keys()]) this.#refuseRequest(link, 'lost')
+    this.#tracing?.stop()
+    this.#options.figures?.leads(this.#fragment.state, -1)
     this.#unconfirmed.clear()
+  }
+
+  /** The store does not do, for people who look at traces. */
+  trouble(message: string): void {
+    this.#tracing?.trouble(message)
+    this.#options.figures?.outage()
   }
 
   /** Calls that were made and are not answered. */

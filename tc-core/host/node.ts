@@ -6,8 +6,10 @@ import type { Storage } from '../storage/port.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import type { Downstream, LinkRequest, Upstream } from '../wire/link.ts'
 import type { Log } from '../wire/log.ts'
+import type { Tracing } from '../wire/tracing.ts'
 import { fragmentsOf } from './birth.ts'
 import { type Clock, systemClock } from './clock.ts'
+import type { NodeFigures } from './figures.ts'
 import { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'
 import { homesOf } from './homes.ts'
@@ -25,6 +27,9 @@ export interface NodeOptions {
   readonly snapshots?: Partial<SnapshotPolicy>
   readonly logger: Log
   readonly clock?: Clock
+  /** Default: nothing is traced. */
+  readonly tracing?: Tracing | undefined
+  readonly figures?: NodeFigures | undefined
 }
 
 export interface NodeHealth {
@@ -66,7 +71,7 @@ export class Node implements Upstream {
 
   constructor(options: NodeOptions & { readonly storage: Storage }, ownsStorage = false) {
     this.#ownsStorage = ownsStorage
-    this.#storage = options.storage
+    this.#storage = options.figures?.measured(options.storage) ?? options.storage
     const writer = randomBytes(8).readBigInt64BE()
     const clock = options.clock ?? systemClock
     const homes = homesOf(options.fragments)
@@ -85,9 +90,12 @@ export class Node implements Upstream {
           snapshots: { ...DEFAULT_SNAPSHOTS, ...options.snapshots },
           clock,
           logger: options.logger,
+          tracing: options.tracing,
+          figures: options.figures,
           downstream: () => this.downstream,
           // Never within the step that says it: the other fragment may be in one of its own.
-          between: (from, to, term, message) => clock.defer(() => this.#hosts[to]?.between(from, term, message)),
+          between: (from, to, term, message, trace) =>
+            clock.defer(() => this.#hosts[to]?.between(from, term, message, trace)),
           whenDeposed: 'stop',
           changed: () => this.downstream?.servingChanged(fragment)
         })

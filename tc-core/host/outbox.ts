@@ -5,12 +5,15 @@ import type { Outputs, Reply, Send } from '../core/outputs.ts'
 import { Writer } from '../wire/bytes.ts'
 import { MAX_RECORD_BYTES } from '../wire/limits.ts'
 import type { BranchCall } from '../wire/link.ts'
+import type { StepTrace } from './tracing.ts'
 
 /** What leaves together. */
 export interface Parcel {
   readonly replies: Reply[]
   readonly calls: BranchCall[]
   readonly sends: Send[]
+  /** Of what is traced; the array is shared where nothing is. */
+  steps: StepTrace[]
   /** When the first of it came, ms. */
   readonly since: number
 }
@@ -27,8 +30,10 @@ export interface Leaving {
   send(send: Send): void
 }
 
+const NO_STEPS: StepTrace[] = []
+
 function parcel(since: number): Parcel {
-  return { replies: [], calls: [], sends: [], since }
+  return { replies: [], calls: [], sends: [], steps: NO_STEPS, since }
 }
 
 export class Outbox {
@@ -54,7 +59,7 @@ export class Outbox {
   }
 
   /** Takes in a step's outputs. What may leave at once is handed to `leave`. */
-  take(out: Outputs, now: number, leave: Leaving): void {
+  take(out: Outputs, now: number, leave: Leaving, steps: readonly StepTrace[] = NO_STEPS): void {
     const bytes = this.#effects.pos
     for (const effect of out.effects) writeEffect(this.#effects, effect)
     const isOpen = this.#effects.pos > 0
@@ -70,6 +75,12 @@ export class Outbox {
     for (const send of out.sends) {
       if (send.release === 'now') leave.send(send)
       else this.#waiting(isOpen, now).sends.push(send)
+    }
+    const waits = out.effects.length > 0 || out.replies.some(({ release }) => release === 'confirmed')
+    if (steps.length > 0 && waits) {
+      const waiting = this.#waiting(isOpen, now)
+      if (waiting.steps === NO_STEPS) waiting.steps = [...steps]
+      else waiting.steps.push(...steps)
     }
     if (this.#effects.pos >= MAX_RECORD_BYTES) this.#close()
   }
@@ -117,6 +128,7 @@ export class Outbox {
     waiting.replies.unshift(...reads.replies)
     waiting.calls.unshift(...reads.calls)
     waiting.sends.unshift(...reads.sends)
+    waiting.steps = [...reads.steps, ...waiting.steps]
   }
 
   /** Everything that waits here, oldest first. */

@@ -79,7 +79,7 @@ export class RmDirectory {
     while (this.#waiting.has(this.#lastId))
     const id = this.#lastId
     this.#waiting.set(id, { gateway, done, until: this.#now() + call.timeout })
-    gateway.send({ type: Call.code, ...call, id, kind: call.kind === 'commit' ? 0 : 1 })
+    gateway.send({ type: Call.code, trace: '', ...call, id, kind: call.kind === 'commit' ? 0 : 1 })
   }
 
   /** Java's order, as in the gateway: the very connection, the same application near, anywhere, and where that will do, any. */

@@ -115,6 +115,12 @@ export function exceptionOrdinal(name: ExceptionName, version: number): number {
   return EXCEPTIONS.indexOf(name === 'NotRaftLeader' ? 'FailedStore' : 'Unknown')
 }
 
+/** The other way round. */
+export function exceptionName(ordinal: number, version: number): ExceptionName {
+  const shifted = version < V2_0_0 && ordinal === NOT_RAFT_LEADER ? ordinal + 1 : ordinal
+  return EXCEPTIONS[shifted] ?? 'Unknown'
+}
+
 /** A global status that a client of this version can decode: statuses above its range become the nearest older one. */
 export function statusFor(status: number, version: number): number {
   if (status <= GlobalStatus.Finished || version >= knownSince(status)) return status

@@ -5,6 +5,7 @@ import { Reader, ShortInput, type Writer } from './bytes.ts'
 import { MessageType } from './codes.ts'
 import { compress, packs } from './compress.ts'
 import type { Dialect } from './fields.ts'
+import { writeHeadMap } from './head-map.ts'
 import { readFields } from './message.ts'
 import { isBadBody, tableOf } from './messages/index.ts'
 
@@ -229,23 +230,31 @@ export interface Header {
   readonly codec: number
   readonly compressor: number
   readonly id: number
+  /** For the head map; empty or none: the head map is empty. v0 has none. */
+  readonly traceparent?: string
 }
 
-/** Appends a frame. `body` is a whole body (type code first), empty for heartbeats. The head map is left empty. */
+/** Appends a frame. `body` is a whole body (type code first), empty for heartbeats. */
 export function writeFrame(w: Writer, h: Header, body: Uint8Array): void {
   if (h.version === 0) return writeV0(w, h, body)
   const payload = body.length > 0 && h.compressor !== 0 ? compress(h.compressor, body) : body
   // What is only unpacked here goes back as it is. A heartbeat's byte says nothing, and is given back.
   const compressor = body.length === 0 || packs(h.compressor) ? h.compressor : 0
-  const full = HEADER_BYTES + payload.length
+  const start = w.pos
   w.u16(MAGIC)
   w.u8(h.version)
-  w.i32(full)
+  w.i32(HEADER_BYTES + payload.length)
   w.u16(HEADER_BYTES)
   w.u8(h.messageType)
   w.u8(h.codec)
   w.u8(compressor)
   w.i32(h.id)
+  if (h.traceparent) {
+    writeHeadMap(w, new Map([['traceparent', h.traceparent]]))
+    const head = w.pos - start
+    w.setI32(start + 3, head + payload.length)
+    w.setU16(start + 7, head)
+  }
   w.raw(payload)
 }
 

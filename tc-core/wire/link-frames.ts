@@ -12,6 +12,18 @@ const rest: Field<Buffer> = {
   skip: (r) => void r.skip(r.left)
 }
 
+/** A traceparent after one byte of length, which is all that is there when there is none. */
+const traceparent: Field<string> = {
+  initial: '',
+  read: (r) => r.text(r.u8()),
+  write(w, text) {
+    const at = w.room(1)
+    const n = w.text(text)
+    w.bytes[at] = n
+  },
+  skip: (r) => void r.skip(r.u8())
+}
+
 /**
  * The first frame of both sides. `writer` is drawn anew with every start of a process. `challenge`: 16 bytes that are drawn anew for every
  * link, by who has a cluster key; empty without one.
@@ -50,6 +62,9 @@ export const Request = table(6, 'request', {
   codec: u8,
   identity: i64,
   proposed: str16,
+  /** As of LinkRequest. */
+  trace: traceparent,
+  origin: traceparent,
   body: rest
 })
 export const Answer = table(7, 'answer', { id: i32, body: rest })
@@ -67,7 +82,8 @@ export const Call = table(9, 'call', {
   clientId: str16,
   applicationData: str32,
   anyApplication: bool8,
-  timeout: i32
+  timeout: i32,
+  trace: traceparent
 })
 /** `outcome`: a branch status, or CALL_FAILED less the place in FAILURES. */
 export const Called = table(10, 'called', { id: i32, outcome: i32 })
@@ -83,7 +99,7 @@ export const Leads = table(14, 'leads', { list: leadList() })
 export const View = table(15, 'view', { json: str32 })
 
 /** A message from one fragment to another; `term` is the sender's. It may be lost. */
-export const Between = table(16, 'between', { from: u16, to: u16, term: u53, body: rest })
+export const Between = table(16, 'between', { from: u16, to: u16, term: u53, trace: traceparent, body: rest })
 /** A record of the log, confirmed: for the replicas that follow. */
 export const Appended = table(17, 'appended', { fragment: u16, record: rest })
 /** The leader has stopped at `index`: the node `to` is to take the lead, and the others leave it to it. */
@@ -154,7 +170,7 @@ function leadList(): Field<readonly FragmentMark[]> {
   }
 }
 
-export const LINK_PROTOCOL = 1
+export const LINK_PROTOCOL = 2
 export const LinkRole = { Gateway: 0, Node: 1 } as const
 export const LINK_DIALECT: Dialect = { version: 1, shortMsg: false }
 /** A snapshot never goes over a link, a record is below 1 MiB, a client's frame below 8 MiB. */

@@ -28,6 +28,12 @@ export interface LinkRequest {
   readonly identity: bigint
   /** It was sent before and may have been executed. */
   readonly again: boolean
+  /** The traceparent of the span that it is part of; empty or none: it is not traced. */
+  readonly trace?: string
+  /** Of a begin: the traceparent that the client sent, which its transaction belongs to; empty or none: there is none. */
+  readonly origin?: string
+  /** It goes to this node over a link, which is a hop of its trace. */
+  hop?(node: string): void
   /** Makes the body its own, so that it can be sent again. */
   keep(): void
   /** A whole body, valid only during the call. */
@@ -57,6 +63,8 @@ export interface BranchCall {
   readonly anyApplication: boolean
   /** Ms after which nobody waits for the answer any more. */
   readonly timeout: number
+  /** As of a request. */
+  readonly trace?: string
 }
 
 /** `not-connected`: no connection fits. `no-answer`: it was sent, or may have been, and the RM did not answer in a way that counts. */

@@ -31,6 +31,21 @@ export function splitTransactionId(xid: string): { high: number; low: number } |
   return { high, low }
 }
 
+/**
+ * Whether the transaction is traced: the gateway that proposes an XID writes its decision into the lowest bit, so that everybody who sees
+ * the XID knows it, at the cost of a glance at its last digit.
+ */
+export function isTraced(xid: string): boolean {
+  return (xid.charCodeAt(xid.length - 1) & 1) === 1
+}
+
+/** The time in an XID, Unix ms; 0 when its last part is no transaction id. */
+export function timeOf(xid: string): number {
+  const id = splitTransactionId(xid)
+  if (!id) return 0
+  return Number(((BigInt(id.high) * 1_000_000_000n + BigInt(id.low)) >> 12n) & 0x1ff_ffff_ffffn) + EPOCH_MS
+}
+
 /** The fragment in an XID, or -1 when its last part is no transaction id. */
 export function fragmentOf(xid: string): number {
   const id = splitTransactionId(xid)

@@ -5,11 +5,12 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { WORKLOADS } from './callers.ts'
 import { ourCluster, STORE_NAMES } from './cluster-side.ts'
+import { startCollector } from './collector.ts'
 import { NoPeer, type PeerOptions } from './java-server/peer.ts'
 import { describeMachine } from './proc.ts'
-import { type Summary, summarize, table } from './report.ts'
+import { costs, type Summary, summarize, table } from './report.ts'
 import { type Round, runRound } from './round.ts'
-import { ours, peer, running, type Server, type Side, stub } from './servers.ts'
+import { ours, peer, running, type Server, type Side, stub, traced } from './servers.ts'
 
 const USAGE = `npm run bench -- [options]
   --rounds N             rounds per server and workload, in turn; default 3
@@ -26,6 +27,8 @@ const USAGE = `npm run bench -- [options]
   --kv URL               storage of ours; default its own, in a folder of its own
   --no-peer              ours only
   --only-peer            the peer only
+  --traced SHARES        ours again with tracing, for each of these shares of the transactions: 0.01,1
+  --trace-limit N        transactions traced per second, at most; default as the product's
   --stub                 the do-nothing stub too: the floor
   --only-stub            the stub only
   --peer-mode MODE       file (default), raft (three servers) or redis (with a redis-server of its own)
@@ -53,6 +56,8 @@ const { values } = parseArgs({
     kv: { type: 'string' },
     peer: { type: 'boolean', default: true },
     'only-peer': { type: 'boolean', default: false },
+    traced: { type: 'string', default: '' },
+    'trace-limit': { type: 'string' },
     stub: { type: 'boolean', default: false },
     'only-stub': { type: 'boolean', default: false },
     'peer-mode': { type: 'string', default: 'file' },
@@ -88,7 +93,8 @@ function chosenSides(options: Omit<PeerOptions, 'dir'>): Side[] {
   const theStub = values.stub || values['only-stub'] ? [stub()] : []
   if (values['only-stub']) return theStub
   if (values['only-peer']) return [thePeer, ...theStub]
-  return [mine(), ...(values.peer ? [thePeer] : []), ...theStub]
+  const withTraces = shares.map((share) => traced(dir, values.kv, share, collector!.endpoint, values['trace-limit']))
+  return [mine(), ...withTraces, ...(values.peer ? [thePeer] : []), ...theStub]
 }
 
 function mine(): Side {
@@ -147,6 +153,8 @@ async function runWorkload(workload: string): Promise<Round[]> {
   return results
 }
 
+const shares = values.traced === '' ? [] : values.traced.split(',').map(Number)
+const collector = shares.length > 0 ? await startCollector() : null
 mkdirSync(dir, { recursive: true })
 const sides = chosenSides({ mode, logLevel, flush, heap: values['peer-heap'], jvm: jvmOptions() })
 const date = new Date().toISOString()
@@ -168,6 +176,7 @@ for (const name of workloads) {
   const results = await runWorkload(name)
   report[name] = { rounds: results, summary: summarize(results) }
   console.log(table(report[name].summary))
+  for (const line of costs(report[name].summary)) console.log(line)
 }
 
 const file = join(dir, `${date.slice(0, 19).replace(/\D/g, '')}.json`)

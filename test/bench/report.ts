@@ -106,3 +106,15 @@ export function table(summary: readonly Summary[]): string {
     row.map((c, i) => (i === 0 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ')
   return rows.map((row) => `  ${text(row)}`.trimEnd()).join('\n')
 }
+
+/** What tracing costs in transactions per second: of every server whose name says that it traces, against ours. */
+export function costs(summary: readonly Summary[]): string[] {
+  const figure = summary.find((one) => one.figure === 'tx/s')
+  const base = figure?.servers.ours?.median
+  if (!figure || !base) return []
+  return Object.entries(figure.servers).flatMap(([name, spread]) =>
+    name.startsWith('traced') && spread
+      ? [`${name}: ${((1 - spread.median / base) * 100).toFixed(1)} % fewer tx/s`]
+      : []
+  )
+}

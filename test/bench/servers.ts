@@ -61,8 +61,13 @@ async function stop(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL', dir: str
 }
 
 /** Starts a Node program of ours and waits for the line with its ports. */
-export async function startNode(name: string, args: readonly string[], dir: string | null): Promise<Server> {
-  const env = { ...process.env, NODE_ENV: 'production' }
+export async function startNode(
+  name: string,
+  args: readonly string[],
+  dir: string | null,
+  more: NodeJS.ProcessEnv = {}
+): Promise<Server> {
+  const env = { ...process.env, NODE_ENV: 'production', ...more }
   const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
   children.add(child)
   let said = ''
@@ -109,6 +114,25 @@ export function ours(root: string, kv: string | undefined): Side {
     start() {
       const dir = makeDir(root, 'ours')
       return startNode('ours', [...args, '--kv', kv ?? `sqlite:${dir}`], dir)
+    }
+  }
+}
+
+/** Ours, with this share of the transactions traced, 0 to 1. */
+export function traced(root: string, kv: string | undefined, share: number, endpoint: string, limit?: string): Side {
+  const args = ['plugin/cli.ts', 'start', '--port', '0', '--http-port', '0', ...(limit ? ['--trace-limit', limit] : [])]
+  const name = `traced ${share * 100} %`
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: String(share)
+  }
+  return {
+    name,
+    what: `ours, ${share * 100} % of the transactions traced, spans sent by OTLP over http/protobuf`,
+    start() {
+      const dir = makeDir(root, 'traced')
+      return startNode(name, [...args, '--kv', kv ?? `sqlite:${dir}`], dir, env)
     }
   }
 }

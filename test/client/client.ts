@@ -5,6 +5,7 @@ import { Reader, Writer } from '../../tc-core/wire/bytes.ts'
 import { BranchStatus, Codec, MessageType } from '../../tc-core/wire/codes.ts'
 import type { Dialect } from '../../tc-core/wire/fields.ts'
 import { type Frame, FrameReader, writeFrame } from '../../tc-core/wire/frame.ts'
+import { readHeadMap } from '../../tc-core/wire/head-map.ts'
 import type { AnyMessage, MessageOf } from '../../tc-core/wire/message.ts'
 import {
   type BatchResult,
@@ -50,6 +51,10 @@ export class SeataClient {
   readonly socket: Socket
   /** Called for every phase-two request; by default says yes to all. */
   onBranch: BranchHandler = commitOk
+  /** Said in the head map of what is sent from now on; empty: nothing is said. */
+  traceparent = ''
+  /** What the head map of the last frame said. */
+  told: ReadonlyMap<string, string | null> = new Map()
   /** Called for messages that nobody waits for (UndoLogDelete, late answers). */
   onOther: (message: AnyMessage, id: number) => void = () => {}
   readonly #options: ClientOptions
@@ -154,7 +159,8 @@ export class SeataClient {
   send(message: { type: number; [field: string]: unknown }, messageType: number, id: number): void {
     const body = new Writer(256)
     writeBody(body, message, DIALECT)
-    writeFrame(this.#out, { version: 1, messageType, codec: Codec.Seata, compressor: 0, id }, body.written)
+    const { traceparent } = this
+    writeFrame(this.#out, { version: 1, messageType, codec: Codec.Seata, compressor: 0, id, traceparent }, body.written)
     if (this.#flushing) return
     this.#flushing = true
     queueMicrotask(() => {
@@ -174,6 +180,7 @@ export class SeataClient {
 
   #onFrame(frame: Frame): void {
     if (frame.bodyStart === frame.bodyEnd) return
+    this.told = readHeadMap(frame.bytes, frame.headStart, frame.bodyStart)
     const message = readBody(new Reader(frame.bytes, frame.bodyStart, frame.bodyEnd), DIALECT)
     if (message.type === 3 || message.type === 5) return void this.#branchEnd(message as BranchEnd, frame.id)
     if (message.type === 60) {

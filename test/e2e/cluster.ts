@@ -45,11 +45,18 @@ export class Cluster {
   readonly #t: Context
   readonly #kv: string
   readonly #args: readonly string[]
+  readonly #env: NodeJS.ProcessEnv
 
-  constructor(t: Context, kv = `sqlite:${temporaryDirectory(t)}`, args: readonly string[] = []) {
+  constructor(
+    t: Context,
+    kv = `sqlite:${temporaryDirectory(t)}`,
+    args: readonly string[] = [],
+    env: NodeJS.ProcessEnv = {}
+  ) {
     this.#t = t
     this.#kv = kv
     this.#args = args
+    this.#env = env
   }
 
   /** Starts a node; with a `link` at the place of one that was there before. `kv`: its own way to the store. */
@@ -74,7 +81,7 @@ export class Cluster {
       '--log-level',
       'info'
     ]
-    const node = new NodeProcess(name, new Process(this.#t, [...args, ...this.#args]))
+    const node = new NodeProcess(name, new Process(this.#t, [...args, ...this.#args], this.#env))
     this.nodes.set(name, node)
     await node.ready()
     return node
@@ -83,7 +90,7 @@ export class Cluster {
   async gateway(port = 0): Promise<{ process: ServerProcess; port: number; httpPort: number }> {
     const nodes = [...this.nodes.values()].map(({ link }) => link).join(',')
     const args = ['gateway', '--nodes', nodes, '--port', String(port), '--http-port', '0', '--log-level', 'info']
-    const process = new Process(this.#t, args)
+    const process = new Process(this.#t, args, this.#env)
     return { process, ...(await process.ready()) }
   }
 

@@ -94,7 +94,7 @@ test('a client is told once for each link, under a number, and its end as well',
 })
 
 const call = { type: f.Call.code, kind: 0, xid: 'x', branchId: 5n, branchType: 1, resourceId: 'db1' } as const
-const rest = { applicationData: '', anyApplication: false, timeout: 5000 }
+const rest = { applicationData: '', anyApplication: false, timeout: 5000, trace: '' }
 
 test('a call goes to the RM, its outcome back; without an RM that is said at once', async (t) => {
   const { n1, client } = await one(t)

@@ -19,11 +19,23 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** What a room may take from npm. Node's own modules are free, but for the core. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  'tc-core/wire': ['protobufjs', 'seek-bzip'],
+  'tc-core/wire': ['@opentelemetry/api', 'protobufjs', 'seek-bzip'],
   'tc-core/storage': ['@grpc/grpc-js', 'lmdb', 'protobufjs', 'redis'],
-  'tc-core/host': ['hashring'],
-  gateway: ['@fastify/http-proxy', 'fastify', 'hashring'],
-  plugin: ['ajv', 'fastify', 'fastify-plugin', 'yaml']
+  'tc-core/host': ['@opentelemetry/api', 'hashring'],
+  gateway: ['@fastify/http-proxy', '@opentelemetry/api', 'fastify', 'hashring'],
+  plugin: [
+    '@opentelemetry/api',
+    '@opentelemetry/exporter-trace-otlp-grpc',
+    '@opentelemetry/exporter-trace-otlp-http',
+    '@opentelemetry/exporter-trace-otlp-proto',
+    '@opentelemetry/resources',
+    '@opentelemetry/sdk-trace',
+    'ajv',
+    'fastify',
+    'fastify-plugin',
+    'prom-client',
+    'yaml'
+  ]
 }
 
 /** Modules of Node that would make the core do things or depend on chance or time. */

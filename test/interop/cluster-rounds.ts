@@ -26,6 +26,8 @@ export async function runAtCluster(
 ): Promise<void> {
   const waiting = new Set(BLOWS[round % BLOWS.length])
   const killed: string[] = []
+  const begun = new Set<string>()
+  await cluster.forgetSpans()
   try {
     await runClient(
       client,
@@ -37,7 +39,10 @@ export async function runAtCluster(
         skipped: [...skipped, ...NOT_HERE, 'gateways']
       },
       {
-        begun: (xid) => cluster.aim(xid),
+        begun: (xid) => {
+          begun.add(xid)
+          cluster.aim(xid)
+        },
         line: (text) => {
           const blow = [...waiting].find((start) => text.startsWith(start))
           if (blow === undefined) return
@@ -52,6 +57,9 @@ export async function runAtCluster(
   }
   const what = `cluster: nodes killed while ${client.version} ran, and nothing left: ${killed.join(', ') || 'none'}`
   stage.tally.check(killed.length > 0, what)
+  const { transactions, complaints } = await cluster.traces()
+  const told = `tracing: one trace for each of ${transactions} transactions of a client that traces nothing, and nothing wrong with it`
+  stage.tally.check(transactions >= begun.size && complaints.length === 0, [told, ...complaints.slice(0, 5)].join('; '))
 }
 
 /** The address of one gateway's HTTP side is all that the client is given. 2.0 looks for it among the settings: they are in the same file. */

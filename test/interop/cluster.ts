@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fragmentOf } from '../../tc-core/wire/xid.ts'
 import { Cluster } from '../e2e/cluster.ts'
 import type { ServerProcess } from '../e2e/servers.ts'
+import { complaints, type Kill, stories } from '../tracing/judge.ts'
+import { Receiver } from '../tracing/receiver.ts'
 import { InteropError } from './processes.ts'
 
 interface GatewayProcess {
@@ -21,9 +23,15 @@ const NODES = ['n1', 'n2', 'n3']
 const GATEWAYS = 2
 const EMPTY_MS = 30_000
 const POLL_MS = 100
+/** How long the processes keep spans before they send them, ms. */
+const SPANS_MS = 100
 
 export class ClusterUnderTest {
   readonly #cluster: Cluster
+  /** Gets the spans of all processes: the clients trace nothing. */
+  readonly #receiver = new Receiver()
+  readonly #env: NodeJS.ProcessEnv = { OTEL_BSP_SCHEDULE_DELAY: String(SPANS_MS) }
+  #kills: Kill[] = []
   readonly #gateways: GatewayProcess[] = []
   /** Everything that was started, the killed ones too. */
   readonly #programs: { readonly name: string; readonly process: ServerProcess }[] = []
@@ -32,10 +40,14 @@ export class ClusterUnderTest {
   readonly #killed = new Map<string, Promise<unknown>>()
 
   constructor(folder: string) {
-    this.#cluster = new Cluster({ teardown: (then) => this.#ends.push(then) }, `sqlite:${join(folder, 'cluster')}`)
+    const owner = { teardown: (then: () => unknown) => this.#ends.push(then) }
+    this.#cluster = new Cluster(owner, `sqlite:${join(folder, 'cluster')}`, [], this.#env)
   }
 
   async start(): Promise<void> {
+    await this.#receiver.listen()
+    this.#ends.push(() => this.#receiver.close())
+    this.#env.OTEL_EXPORTER_OTLP_ENDPOINT = this.#receiver.endpoint
     for (const name of NODES) await this.#node(name)
     for (let i = 0; i < GATEWAYS; i++) await this.startGateway(i)
     await this.#cluster.settled()
@@ -100,6 +112,7 @@ export class ClusterUnderTest {
   strike(): string | null {
     const name = this.#target
     if (name === null || this.#killed.has(name) || this.#killed.size === NODES.length - 1) return null
+    this.#kills.push({ node: name, at: Date.now() })
     this.#killed.set(name, this.#cluster.nodes.get(name)!.process.kill('SIGKILL'))
     return name
   }
@@ -124,6 +137,20 @@ export class ClusterUnderTest {
       if (performance.now() > until) throw new InteropError(`what is left on the nodes: ${JSON.stringify(left)}`)
       await sleep(POLL_MS)
     }
+  }
+
+  /** What came of traces so far does not count. */
+  async forgetSpans(): Promise<void> {
+    await sleep(10 * SPANS_MS)
+    this.#receiver.spans.length = 0
+    this.#kills = []
+  }
+
+  /** How many transactions have a trace, and what is wrong with them. */
+  async traces(): Promise<{ transactions: number; complaints: string[] }> {
+    await sleep(10 * SPANS_MS)
+    const run = { spans: this.#receiver.spans, kills: this.#kills, delay: SPANS_MS }
+    return { transactions: stories(run).length, complaints: complaints(run) }
   }
 
   killAll(): void {

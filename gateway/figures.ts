@@ -1,0 +1,92 @@
+// What a gateway counts: requests by type and outcome, what was parked and sent again, bytes and frames.
+import { Counts, counter, Distributions, type Family, gauge, histogram, SECONDS } from '../tc-core/wire/figures.ts'
+import { messages } from '../tc-core/wire/messages/index.ts'
+import type { Failure } from './pending.ts'
+
+/** What went over the connections of clients. */
+export interface Traffic {
+  bytesIn: number
+  bytesOut: number
+  framesIn: number
+}
+
+export class GatewayFigures {
+  readonly traffic: Traffic = { bytesIn: 0, bytesOut: 0, framesIn: 0 }
+  /** By type and outcome, a blank between. */
+  readonly #requests = new Counts()
+  readonly #seconds = new Distributions('type', SECONDS)
+  readonly #again = new Counts()
+  /** Calls of RMs by kind and outcome. */
+  readonly #calls = new Counts()
+  /** By Seata's name of the exception. */
+  readonly exceptions = new Counts()
+  parked = 0
+
+  answered(type: number, failure: Failure | null, seconds: number): void {
+    const name = messages.find(type)?.name ?? 'unknown'
+    this.#requests.add(failure === null ? `${name} ok` : `${name} failed`)
+    this.#seconds.add(name, seconds)
+    if (failure !== null) this.exceptions.add(failure.exception)
+  }
+
+  refused(reason: string): void {
+    this.#again.add(reason)
+  }
+
+  called(kind: string, outcome: string): void {
+    this.#calls.add(`${kind} ${outcome}`)
+  }
+
+  families(now: { connections: () => number; parked: () => number; calls: () => number }): Family[] {
+    const { traffic } = this
+    const pairs = (counts: Counts, a: string, b: string) =>
+      counts.entries.map(([name, value]) => {
+        const [first = '', second = ''] = name.split(' ')
+        return { labels: { [a]: first, [b]: second }, value }
+      })
+    const one = (value: () => number) => () => [{ labels: {}, value: value() }]
+    return [
+      gauge('seata_exception', 'Failures that clients were told of, in the words of Seata, since the start.', () =>
+        this.exceptions.entries.flatMap(([applicationId, value]) =>
+          ['count', 'total'].map((statistic) => ({
+            labels: { role: 'tc', meter: 'summary', applicationId, statistic },
+            value
+          }))
+        )
+      ),
+      counter('seata_gateway_requests_total', 'Requests of clients that were answered.', () =>
+        pairs(this.#requests, 'type', 'outcome')
+      ),
+      histogram('seata_gateway_request_duration_seconds', 'From a request to its answer.', () =>
+        this.#seconds.samples()
+      ),
+      counter('seata_gateway_retries_total', 'Requests that came back from a node and were sent again or parked.', () =>
+        this.#again.entries.map(([reason, value]) => ({ labels: { reason }, value }))
+      ),
+      counter(
+        'seata_gateway_parked_total',
+        'Requests that had to wait for a leader.',
+        one(() => this.parked)
+      ),
+      gauge('seata_gateway_parked', 'Requests that wait for a leader now.', one(now.parked)),
+      gauge('seata_gateway_connections', 'Connections of clients.', one(now.connections)),
+      counter('seata_gateway_rm_calls_total', 'Phase-two calls of RMs.', () => pairs(this.#calls, 'kind', 'outcome')),
+      gauge('seata_gateway_rm_calls', 'Phase-two calls that wait for their RM.', one(now.calls)),
+      counter(
+        'seata_gateway_frames_received_total',
+        'Frames of clients.',
+        one(() => traffic.framesIn)
+      ),
+      counter(
+        'seata_gateway_received_bytes_total',
+        'Bytes of clients.',
+        one(() => traffic.bytesIn)
+      ),
+      counter(
+        'seata_gateway_sent_bytes_total',
+        'Bytes to clients.',
+        one(() => traffic.bytesOut)
+      )
+    ]
+  }
+}

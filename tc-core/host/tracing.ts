@@ -1,0 +1,383 @@
+// What a fragment's leader does for a transaction, as spans: steps, the log and its store, calls of RMs, homes of rows, and the transaction
+// itself. The core knows nothing of it: its inputs and outputs are looked at from outside.
+import { type Attributes, type Span, type SpanContext, SpanKind } from '@opentelemetry/api'
+import { SessionEnded, StatusChanged } from '../core/effects.ts'
+import type { Ended, Input, Outputs } from '../core/outputs.ts'
+import type { Session } from '../core/session.ts'
+import type { State } from '../core/state.ts'
+import { XID_TAKEN } from '../core/tm.ts'
+import { GlobalStatus, statusName } from '../wire/codes.ts'
+import { type HomeMessage, homeMessages, LockRows } from '../wire/home.ts'
+import type { BranchCall, LinkRequest } from '../wire/link.ts'
+import { messages } from '../wire/messages/index.ts'
+import { formatTraceparent, parseTraceparent, traceIdOf } from '../wire/trace-context.ts'
+import { Attribute, EventName, fail, SpanName, type Tracing, traceTime } from '../wire/tracing.ts'
+import { isTraced, timeOf } from '../wire/xid.ts'
+
+/** Links of one span to others: what a batch carries beyond is only counted. */
+const MAX_LINKS = 128
+const NO_STEPS: readonly StepTrace[] = []
+
+/** What a step did for one transaction, and its way through the log. */
+export interface StepTrace {
+  readonly parent: SpanContext
+  readonly xid: string
+  readonly since: number
+  /** While its record, or the proof that it waits for, is on its way. */
+  span: Span | null
+  /** The transactions that are over with it. */
+  readonly ended: Ended[]
+}
+
+/** Records, or reads, on their way to the store. */
+export interface Trip {
+  readonly steps: readonly StepTrace[]
+  readonly store: Span
+}
+
+interface OpenCall {
+  readonly span: Span
+  readonly context: SpanContext
+  readonly xid: string
+  /** When the core gives it up, on its clock. */
+  readonly until: number
+}
+
+/** What names the fragment, where it is and how its log is kept. */
+interface Place {
+  readonly tracing?: Tracing | undefined
+  readonly node: string
+  readonly cluster: string
+  readonly storage: { readonly url: string }
+}
+
+interface Options {
+  readonly tracing: Tracing
+  readonly state: State
+  readonly term: number
+  readonly node: string
+  /** Of the store: its engine, and the namespace of its keys. */
+  readonly engine: string
+  readonly namespace: string
+}
+
+export class LeaderTracing {
+  readonly #o: Options
+  readonly #since = traceTime()
+  readonly #calls = new Map<number, OpenCall>()
+  readonly #homes = new Map<LinkRequest, Span>()
+  readonly #trips = new Set<Trip>()
+  /** What is told with the transaction's own span, and how often each branch was called; by XID, of traced transactions that live. */
+  readonly #notes = new Map<string, { events: [string, Attributes, number][]; calls: Map<bigint, number> }>()
+
+  /** Null: nothing is traced. */
+  static of({ tracing, node, cluster, storage }: Place, state: State, term: number): LeaderTracing | null {
+    if (!tracing?.on) return null
+    const engine = storage.url.slice(0, storage.url.indexOf(':'))
+    return new LeaderTracing({ tracing, state, term, node, engine, namespace: cluster })
+  }
+
+  constructor(options: Options) {
+    this.#o = options
+  }
+
+  /** The transaction's own span; null when it is not traced. */
+  #contextOf({ xid, origin }: Session, status: number): SpanContext | null {
+    return this.#o.tracing.contextOf(xid, origin, this.#keeps(status))
+  }
+
+  #keeps(status: number): boolean {
+    const { tracing } = this.#o
+    return (tracing.keeps('rollback') && ROLLBACKS.has(status)) || (tracing.keeps('timeout') && TIMEOUTS.has(status))
+  }
+
+  #attributes(xid: string): Attributes {
+    const { state, term } = this.#o
+    return { [Attribute.Xid]: xid, [Attribute.Fragment]: state.fragment, [Attribute.Term]: term }
+  }
+
+  /** What a message to another fragment is part of. */
+  traceOf(message: HomeMessage): string {
+    const session = 'xid' in message ? this.#o.state.sessions.get(message.xid) : undefined
+    const context = session && this.#contextOf(session, session.status)
+    return context ? formatTraceparent(context) : ''
+  }
+
+  /** After a step: its spans, and what has to follow them through the log. */
+  stepped(input: Input, out: Outputs, start: number, now: number): readonly StepTrace[] {
+    if (this.#calls.size > 0) this.#giveUp(now)
+    if (out.replies[0]?.message === XID_TAKEN) return NO_STEPS
+    let steps = NO_STEPS
+    const cause = this.#causeOf(input)
+    if (cause) steps = [this.#step(cause, input, out, start)]
+    for (const effect of out.effects) {
+      if (effect.type !== StatusChanged.code && effect.type !== SessionEnded.code) continue
+      const { xid, status } = effect
+      if (!isTraced(xid) && !this.#keeps(status)) continue
+      const session = this.#o.state.sessions.get(xid) ?? out.ended.find((e) => e.session.xid === xid)?.session
+      const context = session && this.#contextOf(session, status)
+      if (!context) continue
+      this.#noted(session, EventName.Status, { [Attribute.Status]: statusName(status) })
+      if (steps.some((step) => step.xid === xid)) continue
+      steps = [...steps, this.#step({ xid, parent: context, attributes: {} }, input, out, start)]
+    }
+    for (const ended of out.ended) steps = this.#ending(ended, steps, now)
+    return steps
+  }
+
+  #causeOf(input: Input): { xid: string; parent: SpanContext; attributes: Attributes } | null {
+    if (input.kind === 'request') {
+      const { link, message, proposed } = input.request as typeof input.request & { link: LinkRequest }
+      const parent = parseTraceparent(link.trace)
+      if (!parent) return null
+      const xid = (message as { xid?: string }).xid ?? proposed ?? ''
+      return { xid, parent, attributes: { 'rpc.method': `seata.TC/${messages.find(message.type)?.name}` } }
+    }
+    if (input.kind === 'answered' || input.kind === 'failed') {
+      const call = this.#calls.get(input.call)
+      if (!call) return null
+      this.#calls.delete(input.call)
+      const outcome = input.kind === 'answered' ? input.branchStatus : input.reason
+      if (typeof outcome === 'number')
+        call.span.addEvent(EventName.RmAnswer, { [Attribute.BranchStatus]: outcome }, traceTime())
+      else fail(call.span, outcome)
+      call.span.end(traceTime())
+      const attributes =
+        input.kind === 'answered' ? { [Attribute.BranchStatus]: outcome } : { 'error.type': String(outcome) }
+      return { xid: call.xid, parent: call.context, attributes }
+    }
+    if (input.kind === 'between') {
+      const parent = parseTraceparent(input.trace)
+      const { message } = input
+      if (!parent || !('xid' in message)) return null
+      return { xid: message.xid, parent, attributes: { [Attribute.Home]: this.#o.state.fragment } }
+    }
+    return null
+  }
+
+  #step(
+    { xid, parent, attributes }: { xid: string; parent: SpanContext; attributes: Attributes },
+    input: Input,
+    out: Outputs,
+    start: number
+  ): StepTrace {
+    const { tracing, node } = this.#o
+    const home = input.kind === 'between'
+    const effects = out.effects.filter((effect) => effect.xid === xid)
+    const span = tracing.start(home ? SpanName.Home : SpanName.Step, SpanKind.INTERNAL, parent, start, {
+      ...this.#attributes(xid),
+      ...attributes,
+      [Attribute.Node]: node,
+      [Attribute.Trigger]: home ? homeMessages.find(input.message.type)!.name : input.kind,
+      [Attribute.Effects]: effects.length
+    })
+    const since = traceTime()
+    for (const effect of effects) {
+      if (effect.type !== StatusChanged.code && effect.type !== SessionEnded.code) continue
+      span.addEvent(
+        DECISIONS.has(effect.status) ? EventName.Decision : EventName.Status,
+        { [Attribute.Status]: statusName(effect.status) },
+        since
+      )
+    }
+    span.end(since)
+    if (input.kind === 'request') this.#asks(input.request as never, xid, parent, out, since)
+    return { parent, xid, since, span: null, ended: [] }
+  }
+
+  /** A request that waits for the homes of its rows. */
+  #asks({ link }: { link: LinkRequest }, xid: string, parent: SpanContext, out: Outputs, now: number): void {
+    const homes = out.sends.flatMap(({ to, message }) =>
+      message.type === LockRows.code && message.xid === xid ? to : []
+    )
+    if (homes.length === 0) return
+    const attributes = { ...this.#attributes(xid), [Attribute.Home]: homes }
+    this.#homes.set(link, this.#o.tracing.start(SpanName.Homes, SpanKind.INTERNAL, parent, now, attributes))
+  }
+
+  /** A request has its answer, or will get none here. */
+  answered(link: LinkRequest): void {
+    this.#homes.get(link)?.end(traceTime())
+    this.#homes.delete(link)
+  }
+
+  #noted(session: Session, event: string, attributes: Attributes) {
+    const { xid, beginTime } = session
+    let notes = this.#notes.get(xid)
+    if (!notes) {
+      this.#notes.set(xid, (notes = { events: [], calls: new Map() }))
+      const { node, term } = this.#o
+      const changed = { [Attribute.Node]: node, [Attribute.Term]: term }
+      if (beginTime < this.#since) notes.events.push([EventName.LeaderChanged, changed, this.#since])
+    }
+    if (event !== '') notes.events.push([event, attributes, traceTime()])
+    return notes
+  }
+
+  /** The transaction is over: its own span follows its record. */
+  #ending(ended: Ended, steps: readonly StepTrace[], now: number): readonly StepTrace[] {
+    const { tracing } = this.#o
+    const { session, status } = ended
+    const { xid, beginTime, origin } = session
+    const slow = now - beginTime > tracing.slowMs
+    const context = this.#contextOf(session, status) ?? (slow ? tracing.contextOf(xid, origin, true) : null)
+    if (!context) return steps
+    const step = steps.find((s) => s.xid === xid)
+    if (!step) return [...steps, { parent: context, xid, since: traceTime(), span: null, ended: [ended] }]
+    step.ended.push(ended)
+    return steps
+  }
+
+  /** A record of these leaves for the store, or a read that proves them. */
+  leaves(steps: readonly StepTrace[], index: number, bytes: number, isRead: boolean): Trip | null {
+    if (steps.length === 0) return null
+    const { tracing, engine, namespace } = this.#o
+    const attributes = { [Attribute.Index]: index, [Attribute.Requests]: steps.length, [Attribute.Bytes]: bytes }
+    const name = isRead ? SpanName.Read : SpanName.Append
+    for (const step of steps) {
+      const own = { ...this.#attributes(step.xid), ...attributes }
+      step.span = tracing.start(name, SpanKind.INTERNAL, step.parent, step.since, own)
+    }
+    const links = steps.slice(0, MAX_LINKS).map(({ span }) => ({ context: span!.spanContext() }))
+    const operation = isRead ? 'get' : 'setIfAbsent'
+    const kv = {
+      'db.system.name': engine,
+      'db.namespace': namespace,
+      'db.operation.name': operation,
+      ...attributes,
+      ...this.#attributes(steps[0]!.xid)
+    }
+    const first = links[0]!.context
+    const store = tracing.start(`${operation} ${namespace}`, SpanKind.CLIENT, first, traceTime(), kv, links)
+    const trip = { steps, store }
+    this.#trips.add(trip)
+    return trip
+  }
+
+  /** The store has confirmed it. The outer spans leave first, so that none is ever without its parent. */
+  arrived(trip: Trip, failure?: string): void {
+    if (!this.#trips.delete(trip)) return
+    const now = traceTime()
+    for (const { span } of trip.steps) {
+      if (failure) fail(span!, failure)
+      span!.end(now)
+    }
+    if (failure) fail(trip.store, failure)
+    trip.store.end(now)
+  }
+
+  /** The transactions that are over with these, as spans; their end is in the log. */
+  over(steps: readonly StepTrace[]): void {
+    const now = traceTime()
+    for (const { ended } of steps) for (const { session, status } of ended) this.#root(session, status, now)
+  }
+
+  #root(session: Session, status: number, now: number): void {
+    const { xid, origin, beginTime, transactionName, applicationId, transactionServiceGroup, branches } = session
+    const notes = this.#notes.get(xid)
+    this.#notes.delete(xid)
+    const span = this.#o.tracing.root(xid, origin, Math.min(beginTime, timeOf(xid) || beginTime), {
+      ...this.#attributes(xid),
+      [Attribute.Name]: transactionName,
+      [Attribute.Application]: applicationId,
+      [Attribute.Group]: transactionServiceGroup,
+      [Attribute.Status]: statusName(status),
+      [Attribute.Branches]: Math.max(branches.length, notes?.calls.size ?? 0)
+    })
+    if (!span) return
+    for (const [name, attributes, at] of notes?.events ?? []) span.addEvent(name, attributes, at)
+    const reason = REASONS[status]
+    if (reason) fail(span, reason)
+    span.end(now)
+  }
+
+  /** Phase two calls an RM: what the call is part of, or empty. `now` is on the core's clock. */
+  calls(call: BranchCall, now: number): string {
+    const { tracing, state } = this.#o
+    if (call.kind === 'commit' && !isTraced(call.xid)) return ''
+    const session = state.sessions.get(call.xid)
+    const context = session && this.#contextOf(session, session.status)
+    if (!context) return ''
+    const { calls } = this.#noted(session, '', {})
+    const attempt = (calls.get(call.branchId) ?? 0) + 1
+    calls.set(call.branchId, attempt)
+    const method = `seata.RM/${call.kind === 'commit' ? 'BranchCommit' : 'BranchRollback'}`
+    const span = tracing.start(method, SpanKind.CLIENT, context, traceTime(), {
+      'rpc.system.name': 'seata',
+      'rpc.method': method,
+      ...this.#attributes(call.xid),
+      [Attribute.BranchId]: String(call.branchId),
+      [Attribute.BranchType]: call.branchType,
+      [Attribute.Resource]: call.resourceId,
+      [Attribute.Attempt]: attempt
+    })
+    this.#calls.set(call.id, { span, context, xid: call.xid, until: now + call.timeout })
+    return formatTraceparent(span.spanContext())
+  }
+
+  /** Calls that the core no longer waits for; all wait equally long, so the oldest come first. */
+  #giveUp(now: number): void {
+    for (const [id, { span, until }] of this.#calls) {
+      if (until > now) return
+      this.#calls.delete(id)
+      fail(span, 'timeout')
+      span.end(traceTime())
+    }
+  }
+
+  /** The store does not do: what is on the way is tried again. */
+  trouble(message: string): void {
+    const now = traceTime()
+    for (const { store } of this.#trips) store.addEvent(EventName.StoreTrouble, { [Attribute.Reason]: message }, now)
+  }
+
+  /** This node leads no more: what is open here goes on elsewhere, or is lost. */
+  stop(): void {
+    for (const trip of [...this.#trips]) this.arrived(trip, 'leader-lost')
+    const now = traceTime()
+    for (const span of [...this.#homes.values(), ...[...this.#calls.values()].map((call) => call.span)]) {
+      fail(span, 'leader-lost')
+      span.end(now)
+    }
+    this.#homes.clear()
+    this.#calls.clear()
+    this.#notes.clear()
+  }
+}
+
+/** The fields of a log line about a transaction. */
+export function named({ fragment, sessions }: State, xid: string, traced: boolean): object {
+  const origin = sessions.get(xid)?.origin ?? ''
+  return { xid, fragment, ...(traced && { trace_id: origin === '' ? traceIdOf(xid) : origin.slice(3, 35) }) }
+}
+
+/** What is decided with the first of these. */
+const DECISIONS: ReadonlySet<number> = new Set([
+  GlobalStatus.Committing,
+  GlobalStatus.AsyncCommitting,
+  GlobalStatus.Rollbacking,
+  GlobalStatus.TimeoutRollbacking
+])
+
+/** How a transaction ended that did not commit. */
+const REASONS: Readonly<Record<number, string | undefined>> = {
+  [GlobalStatus.Rollbacked]: 'rolled-back',
+  [GlobalStatus.TimeoutRollbacked]: 'timed-out'
+}
+
+const TIMEOUTS: ReadonlySet<number> = new Set([
+  GlobalStatus.TimeoutRollbacking,
+  GlobalStatus.TimeoutRollbackRetrying,
+  GlobalStatus.TimeoutRollbackFailed,
+  GlobalStatus.TimeoutRollbacked
+])
+
+/** In which a transaction rolls back, has done so, or cannot. */
+const ROLLBACKS: ReadonlySet<number> = new Set([
+  ...TIMEOUTS,
+  GlobalStatus.Rollbacking,
+  GlobalStatus.RollbackRetrying,
+  GlobalStatus.RollbackRetryTimeout,
+  GlobalStatus.RollbackFailed,
+  GlobalStatus.Rollbacked
+])

@@ -1,0 +1,132 @@
+// Three nodes and a gateway as processes, a load, the kill of a leader; and what an OTLP receiver holds in the end.
+import test from 'ava'
+import { Cluster } from '../e2e/cluster.ts'
+import { Judge } from '../e2e/judge.ts'
+import { Load } from '../e2e/load.ts'
+import { eventually } from '../host/harness.ts'
+import { complaints, edges, type Kill, type Story, storeCallOf, stories } from './judge.ts'
+import { Receiver } from './receiver.ts'
+
+const CALLERS = 8
+const TRANSACTIONS = 150
+/** How long processes keep spans before they send them, ms. */
+const DELAY_MS = 100
+
+/** What every transaction with an AT branch that a load commits goes through, by parent and child. */
+const HOPS = [
+  ' > seata.transaction',
+  'seata.transaction > seata.TC/GlobalBegin',
+  'seata.TC/GlobalBegin > seata.route',
+  'seata.TC/GlobalBegin > seata.link',
+  'seata.link > seata.fragment.step',
+  'seata.link > seata.log.append',
+  'seata.transaction > seata.TC/BranchRegister',
+  'seata.TC/BranchRegister > seata.link',
+  'seata.transaction > seata.TC/GlobalCommit',
+  'seata.transaction > seata.RM/BranchCommit',
+  'seata.transaction > seata.fragment.step',
+  'seata.transaction > seata.log.append'
+]
+
+test('one trace a transaction, no orphan, every hop, times nested: also when a leader is killed under load', async (t) => {
+  t.timeout(120_000)
+  const receiver = await Receiver.start(t)
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint, OTEL_BSP_SCHEDULE_DELAY: String(DELAY_MS) }
+  const cluster = new Cluster(t, undefined, [], env)
+  for (const name of ['n1', 'n2', 'n3']) await cluster.node(name)
+  const gateway = await cluster.gateway()
+  await cluster.settled()
+  const judge = new Judge()
+  const load = new Load(gateway.port, judge, 11)
+  t.teardown(() => load.stop())
+  const running = load.run(CALLERS)
+  const more = async () => {
+    const goal = load.done + TRANSACTIONS
+    await eventually(() => load.done >= goal, `${TRANSACTIONS} transactions`, 60_000)
+  }
+  await more()
+  const kills: Kill[] = [{ node: 'n1', at: Date.now() }]
+  await cluster.nodes.get('n1')!.process.kill('SIGKILL')
+  cluster.nodes.delete('n1')
+  await more()
+  load.stop()
+  await running
+  const all = async () => (await Promise.all([...cluster.nodes.values()].map((node) => node.fragments()))).flat()
+  await eventually(
+    async () => (await all()).every((f) => f.transactions === 0 && f.locks === 0),
+    'the end of every transaction',
+    60_000
+  )
+  const run = { spans: receiver.spans, kills, delay: DELAY_MS }
+  const begun = new Set(judge.transactions.keys())
+  await eventually(
+    () => stories(run).filter(({ root, rootLost }) => root ?? rootLost).length >= begun.size,
+    'every transaction as a span',
+    20_000
+  ).catch(() => {})
+  await new Promise((resolve) => setTimeout(resolve, 5 * DELAY_MS))
+
+  const told = stories(run)
+  t.deepEqual(complaints(run).slice(0, 10), [])
+  t.deepEqual(judge.verdict(), [])
+  const known = told.filter(({ xid }) => begun.has(xid))
+  t.is(told.length, begun.size, 'as many traces as transactions')
+  t.is(known.length, begun.size, 'each transaction has a trace')
+
+  const lost = told.filter(({ rootLost }) => rootLost)
+  t.true(lost.length < TRANSACTIONS / 4, `${lost.length} transactions ended just before the kill`)
+  const whole = told.filter(({ rootLost, spans }) => !rootLost && untouched(spans, kills))
+  const committed = whole.filter((story) => story.root!.attributes['seata.status'] === 'Committed' && called(story))
+  t.true(committed.length > TRANSACTIONS / 4, `${committed.length} commits with a branch`)
+  for (const story of committed) {
+    const there = edges(story)
+    t.deepEqual(
+      HOPS.filter((hop) => !there.has(hop)),
+      [],
+      story.xid
+    )
+  }
+  for (const { spans, xid } of whole) {
+    for (const append of spans.filter(({ name }) => name === 'seata.log.append')) {
+      const call = storeCallOf(append, receiver.spans)
+      t.truthy(call, `${xid}: the store's call of an append`)
+      if (call) t.is(call.attributes['seata.log.index'], append.attributes['seata.log.index'])
+    }
+  }
+  const names = new Set(receiver.spans.map(({ name }) => name))
+  for (const name of ['seata.park', 'seata.lock.homes', 'seata.lock.home', 'seata.RM/BranchRollback'])
+    t.true(names.has(name), name)
+  const decided = told.filter(({ spans }) => events(spans).has('seata.decision'))
+  t.true(decided.length > TRANSACTIONS)
+
+  const moved = told.filter(
+    ({ spans, root }) => events(root ? [root] : []).has('seata.leader.changed') && spans.length > 3
+  )
+  t.true(moved.length > 0, 'transactions that lived through the change of their leader')
+  t.true(
+    told.some(({ spans }) => spans.some((s) => s.name === 'seata.link' && s.attributes['seata.attempt'] === 2)),
+    'a request that was sent to the next leader'
+  )
+  const errors = told.filter(({ root }) => root?.attributes['seata.status'] === 'Rollbacked')
+  t.true(
+    errors.length > 0 && errors.every(({ root }) => root!.error && root!.attributes['error.type'] === 'rolled-back')
+  )
+  t.log(
+    `${receiver.spans.length} spans of ${told.length} transactions, ${moved.length} lived through a change of leader; ` +
+      `${lost.length} ended in the moment of the kill`
+  )
+  await load.close()
+})
+
+/** Nothing of it can have been lost with a process. */
+function untouched(spans: Story['spans'], kills: readonly Kill[]): boolean {
+  return kills.every(({ at }) => spans.every((s) => s.start > at + 1000 || s.end < at - 2 * DELAY_MS - 500))
+}
+
+function called({ spans }: Story): boolean {
+  return spans.some(({ name }) => name === 'seata.RM/BranchCommit')
+}
+
+function events(spans: Story['spans']): Set<string> {
+  return new Set(spans.flatMap((span) => span.events.map(({ name }) => name)))
+}
