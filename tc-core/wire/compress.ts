@@ -13,7 +13,7 @@ import { unpackLz4 } from './compress-lz4.ts'
 import { packZip, unpackZip } from './compress-zip.ts'
 import { MAX_SLOW_UNPACKED_BYTES } from './limits.ts'
 
-/** The frame's compressor byte. 7z is the one that is not spoken: Seata left it out with 2.0, and no library that is kept up unpacks it. */
+/** The frame's compressor byte. 7z is the one that is not spoken: Seata left it out of its clients with 1.8. */
 export const Compressor = { None: 0, Gzip: 1, Zip: 2, SevenZ: 3, Bzip2: 4, Lz4: 5, Deflater: 6, Zstd: 7 } as const
 
 interface Algorithm {
