@@ -1,13 +1,12 @@
 // A tc-core node: a store, the fragments it holds, and what gateways ask of it.
-import { randomBytes } from 'node:crypto'
 import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
 import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/port.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import type { Downstream, LinkRequest, Upstream } from '../wire/link.ts'
 import type { Log } from '../wire/log.ts'
+import { type Runtime, systemRuntime } from '../wire/runtime.ts'
 import { fragmentsOf } from './birth.ts'
-import { type Clock, systemClock } from './clock.ts'
 import { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'
 import { homesOf } from './homes.ts'
@@ -24,7 +23,7 @@ export interface NodeOptions {
   readonly settings?: Partial<Settings>
   readonly snapshots?: Partial<SnapshotPolicy>
   readonly logger: Log
-  readonly clock?: Clock
+  readonly runtime?: Runtime
 }
 
 export interface NodeHealth {
@@ -67,8 +66,8 @@ export class Node implements Upstream {
   constructor(options: NodeOptions & { readonly storage: Storage }, ownsStorage = false) {
     this.#ownsStorage = ownsStorage
     this.#storage = options.storage
-    const writer = randomBytes(8).readBigInt64BE()
-    const clock = options.clock ?? systemClock
+    const clock = options.runtime ?? systemRuntime
+    const writer = clock.id()
     const homes = homesOf(options.fragments)
     this.#open = Array.from({ length: options.fragments }, (_, fragment) => fragment)
     this.#hosts = this.#open.map(
