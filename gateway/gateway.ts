@@ -1,5 +1,4 @@
 // The gateway: stateless, in front of the nodes. It finds a request's fragment, sends or parks it, and carries phase two to the RMs.
-import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { reachable } from '../tc-core/wire/address.ts'
 import { Reader, Writer } from '../tc-core/wire/bytes.ts'
@@ -10,6 +9,7 @@ import type { Limits } from '../tc-core/wire/limits.ts'
 import type { BranchCall, CallOutcome, Client, Downstream, Refusal, Upstream } from '../tc-core/wire/link.ts'
 import type { Log } from '../tc-core/wire/log.ts'
 import { isBadBody } from '../tc-core/wire/messages/index.ts'
+import { every, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
 import { NO_TRACING, type Tracing } from '../tc-core/wire/tracing.ts'
 import { GatewayFigures } from './figures.ts'
 import { failedBody, Intake, type IntakeTarget } from './intake.ts'
@@ -40,6 +40,7 @@ export interface GatewayOptions {
   readonly undoLogSaveDays: number
   /** Ms between two UndoLogDelete (Seata's `server.undo.logDeletePeriod`). */
   readonly undoLogDeletePeriod: number
+  readonly runtime?: Runtime
 }
 
 /** The first UndoLogDelete after a start: Java's own delay. */
@@ -64,6 +65,7 @@ export class Gateway implements Downstream, IntakeTarget {
   readonly phaseTwo = new PhaseTwo(() => this.now())
   readonly figures = new GatewayFigures()
   readonly #options: GatewayOptions
+  readonly #runtime: Runtime
   readonly #listener: Listener
   readonly #tracing: GatewayTracing
   readonly #park: Park
@@ -74,21 +76,23 @@ export class Gateway implements Downstream, IntakeTarget {
   #xids: XidSource | null = null
   /** Over all fragments, led or not: it takes ms to make, and who leads what changes more often than what there is. */
   #ring: ShardingStrategy
-  #timers: NodeJS.Timeout[] = []
+  #timers: (() => void)[] = []
   /** Runs while anything is parked. */
-  #sweeper: NodeJS.Timeout | null = null
+  #sweeper: (() => void) | null = null
   #begins = 0
   /** The fragment of the begins of this moment, how many more, and until when (ms). */
   readonly #flock = { fragment: NOWHERE, left: 0, until: 0 }
   /** From a start that is drawn, so that no two gateways ever give one number. */
-  #lastIdentity = randomBytes(8).readBigInt64BE()
+  #lastIdentity: bigint
   #draining = false
 
   /** Throws when the strategy has no such name. */
   constructor(options: GatewayOptions) {
-    const { limits, logger, upstream } = options
+    const { limits, logger, upstream, runtime = systemRuntime } = options
     this.#options = options
     this.#tracing = new GatewayTracing(options.tracing ?? NO_TRACING)
+    this.#runtime = runtime
+    this.#lastIdentity = runtime.id()
     this.#park = new Park(limits.maxParked)
     this.#ring = shardingStrategy(options.strategy, this.#fragments())
     const intake = new Intake(this)
@@ -97,7 +101,7 @@ export class Gateway implements Downstream, IntakeTarget {
       maxInFlight: limits.maxInFlight,
       traffic: this.figures.traffic,
       logger,
-      now: () => this.now(),
+      runtime,
       frame: (session, frame) => intake.frame(session, frame),
       lost: (id) => this.phaseTwo.lost(id),
       closed: (session) => this.#closed(session)
@@ -110,21 +114,21 @@ export class Gateway implements Downstream, IntakeTarget {
     const { host, port, undoLogDeletePeriod, undoLogSaveDays } = this.#options
     const address = await this.#listener.listen(host, port)
     this.advertised = this.#options.advertise ?? `${reachable(address.address)}:${address.port}`
-    this.#xids = new XidSource(this.advertised)
-    const every = (ms: number, then: () => void) => this.#timers.push(setInterval(then, ms))
-    every(1000, () => this.phaseTwo.sweep())
+    this.#xids = new XidSource(this.advertised, this.#runtime)
+    const repeat = (ms: number, then: () => void) => this.#timers.push(every(this.#runtime, ms, then))
+    repeat(1000, () => this.phaseTwo.sweep())
     const deleteUndoLogs = () => this.phaseTwo.deleteUndoLogs(undoLogSaveDays)
     this.#timers.push(
-      setTimeout(() => {
+      this.#runtime.timer(UNDO_LOG_DELAY_MS, () => {
         deleteUndoLogs()
-        every(undoLogDeletePeriod, deleteUndoLogs)
-      }, UNDO_LOG_DELAY_MS)
+        repeat(undoLogDeletePeriod, deleteUndoLogs)
+      })
     )
     return address
   }
 
   now(): number {
-    return Math.floor(performance.timeOrigin + performance.now())
+    return this.#runtime.now()
   }
 
   get connections(): number {
@@ -234,7 +238,7 @@ export class Gateway implements Downstream, IntakeTarget {
     this.figures.parked++
     pending.spans?.parked(pending.fragment)
     if (!this.#park.add(pending)) this.#fail(pending, 'SEATA_OVERLOADED', this.#park.size)
-    this.#sweeper ??= setTimeout(() => this.#sweepPark(), PARK_SWEEP_MS)
+    this.#sweeper ??= this.#runtime.timer(PARK_SWEEP_MS, () => this.#sweepPark())
   }
 
   /** Its client is gone, and with it whoever would hear the answer. */
@@ -268,7 +272,7 @@ export class Gateway implements Downstream, IntakeTarget {
     const before = this.now() - PARK_MS
     const old = this.#park.takeIf((pending) => pending.since < before)
     for (const pending of old) this.#fail(pending, 'SEATA_UNAVAILABLE', pending.fragment)
-    if (this.#park.size > 0) this.#sweeper ??= setTimeout(() => this.#sweepPark(), PARK_SWEEP_MS)
+    if (this.#park.size > 0) this.#sweeper ??= this.#runtime.timer(PARK_SWEEP_MS, () => this.#sweepPark())
   }
 
   fragmentsChanged(): void {
@@ -345,10 +349,10 @@ export class Gateway implements Downstream, IntakeTarget {
     this.#draining = this.#options.drain === 0
     while (this.#listener.busy(!this.#draining) && this.now() < until) {
       if (!this.#draining) this.#drain(drainUntil)
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS))
+      await this.#runtime.sleep(DRAIN_POLL_MS)
     }
-    for (const timer of this.#timers) clearTimeout(timer)
-    if (this.#sweeper) clearTimeout(this.#sweeper)
+    for (const stop of this.#timers) stop()
+    this.#sweeper?.()
     await this.#listener.close(Math.max(100, until - this.now()))
   }
 }

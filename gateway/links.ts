@@ -1,9 +1,9 @@
 // The nodes as a gateway sees them over its links: who they are, who leads which fragment, and the way to each.
-import { randomBytes } from 'node:crypto'
 import type { CallOutcome, Client, Downstream, LinkRequest, Place, Upstream } from '../tc-core/wire/link.ts'
-import type { Connect, Identity } from '../tc-core/wire/link-dial.ts'
+import type { Identity } from '../tc-core/wire/link-dial.ts'
 import * as f from '../tc-core/wire/link-frames.ts'
 import type { Log } from '../tc-core/wire/log.ts'
+import { every, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
 import { NodeLink, type NodeLinkOwner } from './node-link.ts'
 
 /** What a node says of the cluster: see tc-core/scheduler/meta.ts. The one with the highest version is the newest. */
@@ -27,10 +27,9 @@ export interface LinksOptions {
   /** Of this gateway, for people. */
   readonly name: string
   readonly logger: Log
-  readonly now: () => number
   /** The cluster's key; empty or not given: there is none. */
   readonly key?: string
-  readonly connect?: Connect
+  readonly runtime?: Runtime
 }
 
 /** A link to a node, for people. */
@@ -56,7 +55,7 @@ interface Leading {
 export class Links implements Upstream, NodeLinkOwner {
   downstream: Downstream | null = null
   readonly identity: Identity
-  readonly connect: Connect | undefined
+  readonly runtime: Runtime
   readonly #options: LinksOptions
   readonly #links = new Map<string, NodeLink>()
   readonly #leaders = new Map<number, Leading>()
@@ -66,7 +65,7 @@ export class Links implements Upstream, NodeLinkOwner {
   #open: readonly number[] = []
   #closed = false
   #turn = 0
-  #checking: NodeJS.Timeout | null = null
+  #checking: (() => void) | null = null
   /** Routes that were wrong and were put right. */
   mismatches = 0
   #place: Place | null = null
@@ -78,14 +77,14 @@ export class Links implements Upstream, NodeLinkOwner {
 
   constructor(options: LinksOptions) {
     this.#options = options
-    const { cluster, name, key = '', connect } = options
-    this.identity = { role: f.LinkRole.Gateway, cluster, name, writer: randomBytes(8).readBigInt64BE(), key }
-    this.connect = connect
+    const { cluster, name, key = '', runtime = systemRuntime } = options
+    this.identity = { role: f.LinkRole.Gateway, cluster, name, writer: runtime.id(), key }
+    this.runtime = runtime
   }
 
   start(): void {
     this.#redial()
-    this.#checking = setInterval(() => this.#check(), CHECK_MS)
+    this.#checking = every(this.runtime, CHECK_MS, () => this.#check())
   }
 
   #redial(): void {
@@ -94,12 +93,8 @@ export class Links implements Upstream, NodeLinkOwner {
 
   close(): void {
     this.#closed = true
-    if (this.#checking) clearInterval(this.#checking)
+    this.#checking?.()
     for (const link of this.#links.values()) link.close()
-  }
-
-  now(): number {
-    return this.#options.now()
   }
 
   get view(): ClusterView {

@@ -1,10 +1,10 @@
 // The Seata port: accepts client connections, watches over them, and lets them go.
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { errorText } from '../tc-core/wire/errors.ts'
 import type { Frame, FrameError } from '../tc-core/wire/frame.ts'
 import { MAX_HELD_BYTES } from '../tc-core/wire/limits.ts'
 import { type Log, RateLimited } from '../tc-core/wire/log.ts'
+import { type ByteServer, type ByteStream, every, type Runtime } from '../tc-core/wire/runtime.ts'
 import type { Traffic } from './figures.ts'
 import { ClientSession, type SessionOwner } from './session.ts'
 
@@ -13,7 +13,7 @@ export interface ListenerOptions {
   readonly maxInFlight: number
   readonly traffic: Traffic
   readonly logger: Log
-  now(): number
+  readonly runtime: Runtime
   frame(session: ClientSession, frame: Frame): void
   /** There will be no answer to this call of the coordinator. */
   lost(id: number): void
@@ -30,26 +30,25 @@ export class Listener implements SessionOwner {
   readonly maxInFlight: number
   readonly traffic: Traffic
   readonly #options: ListenerOptions
-  readonly #server: Server
+  readonly #server: ByteServer
   readonly #sessions = new Set<ClientSession>()
   readonly #unframeable = new RateLimited()
   readonly #idle = new RateLimited()
   readonly #refused = new RateLimited()
-  #sweeper: NodeJS.Timeout | null = null
+  #stopSweeps: () => void = () => {}
 
   constructor(options: ListenerOptions) {
     this.#options = options
     this.maxInFlight = options.maxInFlight
     this.traffic = options.traffic
-    this.#server = createServer((socket) => this.#accept(socket))
+    this.#server = options.runtime.server((stream) => this.#accept(stream))
   }
 
   /** Resolves with the address it listens on; rejects when it cannot. */
   async listen(host: string, port: number): Promise<AddressInfo> {
-    this.#server.listen(port, host)
-    await once(this.#server, 'listening')
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS)
-    return this.#server.address() as AddressInfo
+    const address = await this.#server.listen(port, host)
+    this.#stopSweeps = every(this.#options.runtime, SWEEP_MS, () => this.#sweep())
+    return address
   }
 
   get sessions(): ReadonlySet<ClientSession> {
@@ -57,17 +56,17 @@ export class Listener implements SessionOwner {
   }
 
   now(): number {
-    return this.#options.now()
+    return this.#options.runtime.now()
   }
 
-  #accept(socket: Socket): void {
+  #accept(stream: ByteStream): void {
     const { maxClients, logger } = this.#options
     if (this.#sessions.size >= maxClients) {
-      socket.destroy()
+      stream.destroy()
       const text = errorText('SEATA_TOO_MANY_CLIENTS', maxClients)
       return this.#refused.pass(this.now(), (held) => logger.warn({ code: 'SEATA_TOO_MANY_CLIENTS', held }, text))
     }
-    this.#sessions.add(new ClientSession(socket, this))
+    this.#sessions.add(new ClientSession(stream, this))
   }
 
   frame(session: ClientSession, frame: Frame): void {
@@ -130,16 +129,19 @@ export class Listener implements SessionOwner {
   /** Sends what is left to send, `ms` at most, and closes every connection. */
   async close(ms: number): Promise<void> {
     this.#server.close()
-    if (this.#sweeper) clearInterval(this.#sweeper)
+    this.#stopSweeps()
     const ends = [...this.#sessions].map((session) => {
       session.end()
       // Not events.once: a client that is gone already is no reason to fail.
-      return new Promise((resolve) => session.socket.once('close', resolve))
+      return new Promise<void>((resolve) => session.stream.on('close', resolve))
     })
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)))
-    await Promise.race([Promise.all(ends), late])
-    clearTimeout(timer)
+    await new Promise<void>((resolve) => {
+      const stop = this.#options.runtime.timer(ms, resolve)
+      void Promise.all(ends).then(() => {
+        stop()
+        resolve()
+      })
+    })
     for (const session of this.#sessions) session.destroy()
   }
 }

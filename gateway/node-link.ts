@@ -7,13 +7,13 @@ import {
   type Place,
   REFUSALS
 } from '../tc-core/wire/link.ts'
-import { type Connect, DialledLink, type Identity } from '../tc-core/wire/link-dial.ts'
+import { DialledLink, type Identity } from '../tc-core/wire/link-dial.ts'
 import * as f from '../tc-core/wire/link-frames.ts'
+import type { Runtime } from '../tc-core/wire/runtime.ts'
 
 export interface NodeLinkOwner {
   readonly identity: Identity
-  readonly connect: Connect | undefined
-  now(): number
+  readonly runtime: Runtime
   /** The link is up: the node knows nothing of this gateway yet. */
   up(link: NodeLink): void
   down(link: NodeLink, reason: string): void
@@ -63,7 +63,7 @@ export class NodeLink {
       foreign: (reason: string) => owner.foreign(this, reason),
       through: () => owner.through(this)
     }
-    this.#link = new DialledLink(address, owner.identity, () => owner.now(), handler, owner.connect)
+    this.#link = new DialledLink(address, owner.identity, owner.runtime, handler)
   }
 
   get address(): string {

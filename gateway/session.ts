@@ -1,11 +1,11 @@
 // One client connection: its bytes in, its answers out, and what it registered as.
-import type { Socket } from 'node:net'
 import { Writer } from '../tc-core/wire/bytes.ts'
 import { Codec, MessageType } from '../tc-core/wire/codes.ts'
 import type { Dialect } from '../tc-core/wire/fields.ts'
 import { type Frame, FrameError, FrameReader, type Header, writeFrame } from '../tc-core/wire/frame.ts'
 import { MAX_UNSENT_BYTES, MAX_UNSENT_BYTES_HARD } from '../tc-core/wire/limits.ts'
 import type { Client } from '../tc-core/wire/link.ts'
+import type { ByteStream } from '../tc-core/wire/runtime.ts'
 import type { Traffic } from './figures.ts'
 import { fromSeata, newContext } from './serializer.ts'
 
@@ -26,7 +26,7 @@ const OUT_BYTES = 1024
 const OUT_BYTES_KEPT = 64 * 1024
 
 export class ClientSession {
-  readonly socket: Socket
+  readonly stream: ByteStream
   readonly ip: string
   readonly port: number
   readonly #owner: SessionOwner
@@ -59,22 +59,21 @@ export class ClientSession {
   /** Ids of phase-two calls that it owes an answer. */
   readonly calls = new Set<number>()
 
-  constructor(socket: Socket, owner: SessionOwner) {
-    this.socket = socket
+  constructor(stream: ByteStream, owner: SessionOwner) {
+    this.stream = stream
     this.#owner = owner
     // What Java shows of an IPv4 client that came over a dual-stack socket.
-    this.ip = (socket.remoteAddress ?? '').replace(/^::ffff:/, '')
-    this.port = socket.remotePort ?? 0
+    this.ip = (stream.remoteAddress ?? '').replace(/^::ffff:/, '')
+    this.port = stream.remotePort ?? 0
     this.heardAt = owner.now()
     this.#reader = new FrameReader(
       (frame) => owner.frame(this, frame),
       (id) => owner.spoiled(this, id)
     )
-    socket.setNoDelay(true)
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
-    socket.on('drain', () => this.#adjustReading())
-    socket.on('error', () => {})
-    socket.on('close', () => {
+    stream.on('data', (chunk: Buffer) => this.#onData(chunk))
+    stream.on('drain', () => this.#adjustReading())
+    stream.on('error', () => {})
+    stream.on('close', () => {
       this.closed = true
       owner.closed(this)
     })
@@ -91,7 +90,7 @@ export class ClientSession {
 
   /** It does not read what it is sent. */
   get stuck(): boolean {
-    return this.socket.writableLength > MAX_UNSENT_BYTES
+    return this.stream.writableLength > MAX_UNSENT_BYTES
   }
 
   #onData(chunk: Buffer): void {
@@ -132,8 +131,8 @@ export class ClientSession {
     this.#flushing = false
     if (this.closed || this.#out.pos === 0) return
     this.#owner.traffic.bytesOut += this.#out.pos
-    this.socket.write(this.#out.written)
-    const { writableLength } = this.socket
+    this.stream.write(this.#out.written)
+    const { writableLength } = this.stream
     // What the kernel did not take at once still lies in the writer's bytes.
     if (writableLength > 0 || this.#out.bytes.length > OUT_BYTES_KEPT) this.#out = new Writer(OUT_BYTES)
     else this.#out.pos = 0
@@ -146,14 +145,14 @@ export class ClientSession {
     const hold = this.stuck || this.inFlight >= this.#owner.maxInFlight
     if (hold === this.paused) return
     this.paused = hold
-    if (hold) return void this.socket.pause()
+    if (hold) return void this.stream.pause()
     this.heardAt = this.#owner.now()
-    this.socket.resume()
+    this.stream.resume()
   }
 
   destroy(): void {
     this.closed = true
-    this.socket.destroy()
+    this.stream.destroy()
   }
 
   /** It will be closed as soon as it has all its answers. */
@@ -180,7 +179,7 @@ export class ClientSession {
   end(): void {
     this.#deaf = true
     this.flush()
-    this.socket.end()
+    this.stream.end()
   }
 }
 

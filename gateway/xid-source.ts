@@ -1,5 +1,5 @@
 // New XIDs: the fragment that is to hold the transaction, the time, and chance where two gateways might meet.
-import { randomInt } from 'node:crypto'
+import type { Runtime } from '../tc-core/wire/runtime.ts'
 import { transactionId } from '../tc-core/wire/xid.ts'
 
 /** Per ms, for each decision on tracing: see isTraced. */
@@ -11,12 +11,14 @@ const SEQUENCES = 2048
  */
 export class XidSource {
   readonly #prefix: string
+  readonly #chance: Pick<Runtime, 'below'>
   #ms = 0
   #start = 0
   #used = 0
 
   /** @param advertise `host:port` as clients dial it: Java's load balancer looks for it in the XID */
-  constructor(advertise: string) {
+  constructor(advertise: string, chance: Pick<Runtime, 'below'>) {
+    this.#chance = chance
     this.#prefix = `${advertise}:`
   }
 
@@ -29,7 +31,7 @@ export class XidSource {
 
   #begin(ms: number): void {
     this.#ms = ms
-    this.#start = randomInt(SEQUENCES)
+    this.#start = this.#chance.below(SEQUENCES)
     this.#used = 0
   }
 }

@@ -123,8 +123,7 @@ function cluster(config: Config, app: FastifyInstance, metadata: Metadata): Back
     key: config.clusterKey,
     // In containers all processes may have one pid, and on one network one host name.
     name: config.name || `${hostname()}:${randomBytes(3).toString('hex')}`,
-    logger: app.log,
-    now: () => performance.now()
+    logger: app.log
   })
   links.onGateways = () => metadata.set(links.gateways, links.learners)
   const troubles = () => links.troubles()

@@ -15,16 +15,19 @@ export class Call implements Timed {
   readonly branch: Branch | null
   readonly request: BranchCall
   readonly lane: Lane
+  /** When it may leave, were it made now or later. */
+  readonly release: Release
   at = 0
   heapIndex = -1
 
-  constructor(session: Session, run: Run, branch: Branch | null, request: BranchCall, lane: Lane) {
+  constructor(session: Session, run: Run, branch: Branch | null, request: BranchCall, lane: Lane, release: Release) {
     this.id = request.id
     this.session = session
     this.run = run
     this.branch = branch
     this.request = request
     this.lane = lane
+    this.release = release
   }
 }
 
@@ -62,16 +65,23 @@ export class Calls {
     const key = `${target.resourceId}\n${target.clientId.slice(0, target.clientId.indexOf(':'))}`
     let lane = this.#lanes.get(key)
     if (!lane) this.#lanes.set(key, (lane = { key, sent: 0, queue: [], head: 0 }))
-    const call = new Call(session, run, branch, { ...target, id, timeout: f.settings.rpcTcRequestTimeout }, lane)
+    const call = new Call(
+      session,
+      run,
+      branch,
+      { ...target, id, timeout: f.settings.rpcTcRequestTimeout },
+      lane,
+      release
+    )
     this.#calls.set(id, call)
     if (lane.sent >= MAX_CALLS_PER_RESOURCE) lane.queue.push(call)
-    else this.#send(f, call, release)
+    else this.#send(f, call)
   }
 
-  #send(f: Fragment, call: Call, release: Release): void {
+  #send(f: Fragment, call: Call): void {
     call.lane.sent++
     f.timers.set(call, f.now + f.settings.rpcTcRequestTimeout)
-    f.out.calls.push({ call: call.request, release })
+    f.out.calls.push({ call: call.request, release: call.release })
   }
 
   answered(f: Fragment, id: number, branchStatus: number): void {
@@ -103,7 +113,7 @@ export class Calls {
     while (lane.head < lane.queue.length) {
       const next = lane.queue[lane.head++]!
       if (next.session.run === next.run) {
-        this.#send(f, next, 'now')
+        this.#send(f, next)
         break
       }
       this.#calls.delete(next.id)

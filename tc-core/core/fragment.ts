@@ -37,7 +37,7 @@ import { register, report } from './rm.ts'
 import { Rounds } from './rounds.ts'
 import type { Rule } from './rules.ts'
 import { Session } from './session.ts'
-import { branchId, type State } from './state.ts'
+import { branchId, branchNumber, type State } from './state.ts'
 import { branchNeeded, branchNeededResult, Sweep } from './sweep.ts'
 import { type Timed, Timers } from './timers.ts'
 import { begin, commit, globalReport, rollback, status, timedOut } from './tm.ts'
@@ -95,6 +95,7 @@ export class Fragment {
   now = 0
   out!: Outputs
   #lastBranch: number
+  readonly #firstBranch: number
   /** The highest term in which each other fragment's leader was heard. */
   readonly #heard = new Map<number, number>()
 
@@ -103,6 +104,7 @@ export class Fragment {
     this.state = state
     this.settings = settings
     this.#lastBranch = state.lastBranch
+    this.#firstBranch = state.lastBranch + 1
   }
 
   /** Takes up what the log says is unfinished: deadlines, phase two and unlocking with the next tick. Call it before the first step. */
@@ -223,6 +225,11 @@ export class Fragment {
   *unanswered(): Iterable<Request> {
     for (const { run } of this.state.sessions.values()) if (run?.waiting) yield run.waiting
     yield* this.rounds.unanswered()
+  }
+
+  /** Whether an earlier leader registered the branch, and may have acknowledged it. */
+  inherits(branchId: bigint): boolean {
+    return branchNumber(branchId) < this.#firstBranch
   }
 
   /** An id that no branch of this fragment ever had, nor ever will. */

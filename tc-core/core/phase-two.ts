@@ -58,7 +58,10 @@ export function startPass(f: Fragment, session: Session, start: Start, release: 
   else nextCommit(f, session, run, release)
 }
 
-/** Another pass over a transaction that the log says is decided and not done; nothing for those that wait for a person. */
+/**
+ * Another pass over a transaction that is decided and not done; nothing for those that wait for a person. The log may not say so yet: when
+ * the store is slow a first pass can be over before its calls have left.
+ */
 export function resume(f: Fragment, session: Session): void {
   const kind = DIRECTION[session.status]
   if (!kind) return
@@ -72,7 +75,7 @@ export function resume(f: Fragment, session: Session): void {
     if (rollbackFailedUnlockEnable) free(f, session, 0n)
     return giveUp(f, session, GlobalStatus.RollbackRetryTimeout)
   }
-  startPass(f, session, { kind, retrying: true, waiting: null }, 'now')
+  startPass(f, session, { kind, retrying: true, waiting: null }, 'confirmed')
 }
 
 /**
@@ -82,7 +85,7 @@ export function resume(f: Fragment, session: Session): void {
 export function joinPass(f: Fragment, session: Session, request: Request): boolean {
   const { status, run } = session
   if (!request.again || (status !== GlobalStatus.Committing && status !== GlobalStatus.Rollbacking)) return false
-  if (!run) startPass(f, session, { kind: DIRECTION[status]!, retrying: true, waiting: request }, 'now')
+  if (!run) startPass(f, session, { kind: DIRECTION[status]!, retrying: true, waiting: request }, 'confirmed')
   else if (run.waiting) return false
   else run.waiting = request
   return true
@@ -115,12 +118,12 @@ function nextCommit(f: Fragment, session: Session, run: Run, release: Release): 
     else return call(f, session, run, branch, release)
   }
   const { branches } = session
-  if (branches.length === 0) return finish(f, session, run, GlobalStatus.Committed)
+  if (branches.length === 0) return finish(f, session, run, GlobalStatus.Committed, release)
   if (run.retrying || !branches.every(canCommitAsync)) return retryLater(f, session)
   // Only AT is left: the transaction is committed as far as anyone outside can see.
   changeStatus(f, session, GlobalStatus.AsyncCommitting)
-  tell(f, run, GlobalStatus.Committed)
-  startPass(f, session, { kind: 'commit', retrying: true, waiting: null }, 'now')
+  tell(f, run, GlobalStatus.Committed, release)
+  startPass(f, session, { kind: 'commit', retrying: true, waiting: null }, release)
 }
 
 /** AT's phase two only deletes undo logs: all branches at once, in order. */
@@ -140,7 +143,7 @@ function nextRollback(f: Fragment, session: Session, run: Run, release: Release)
     dropBranch(f, session, branch)
   }
   const timeout = isTimeout(session.status)
-  finish(f, session, run, timeout ? GlobalStatus.TimeoutRollbacked : GlobalStatus.Rollbacked)
+  finish(f, session, run, timeout ? GlobalStatus.TimeoutRollbacked : GlobalStatus.Rollbacked, release)
 }
 
 /** The RM's answer to the call of a branch. */
@@ -203,7 +206,8 @@ export function failed(
   if (run.retrying) {
     if (run.kind === 'rollback' || !branch) return retryLater(f, session)
     run.cursor++
-    return nextCommit(f, session, run, 'now')
+    // Nobody knows whether the call has left: the decision may not be in the log.
+    return nextCommit(f, session, run, 'confirmed')
   }
   const retrying = run.kind === 'commit' ? GlobalStatus.CommitRetrying : rollbackRetryStatus(session)
   changeStatus(f, session, retrying)
@@ -233,9 +237,12 @@ function remove(f: Fragment, session: Session, branch: Branch): void {
   f.emit({ type: BranchRemoved.code, xid: session.xid, branchId: branch.branchId })
 }
 
-/** All branches are done. The TM hears of it at once: the decision is in the log and every RM has carried it out. */
-export function finish(f: Fragment, session: Session, run: Run, status: number): void {
-  tell(f, run, status)
+/**
+ * All branches are done. The TM hears of it at once: the decision is in the log and every RM has carried it out. Where no RM had to be
+ * asked the decision may be of this very step: `release` says so.
+ */
+export function finish(f: Fragment, session: Session, run: Run, status: number, release: Release = 'now'): void {
+  tell(f, run, status, release)
   end(f, session, status)
 }
 

@@ -12,6 +12,7 @@ import { byHome, LockRound, registerAgain, tooMany } from './homes.ts'
 import { parseLockKey, rowName, writeLockKey } from './lock-key.ts'
 import { joinsAnyTime, locksRows } from './modes/modes.ts'
 import type { Request } from './outputs.ts'
+import { keeps } from './rules.ts'
 import type { Session } from './session.ts'
 import { blockedBy } from './sweep.ts'
 
@@ -27,7 +28,10 @@ export function register(f: Fragment, request: Request, message: Register): void
   const session = f.state.live(xid)
   if (!session) return refuse('SEATA_GLOBAL_NOT_EXIST', xid)
   const { identity = 0n } = request
-  const known = identity === 0n ? undefined : session.branches.findLast((branch) => branch.identity === identity)
+  const known =
+    identity === 0n || !keeps(f, 'same-branch')
+      ? undefined
+      : session.branches.findLast((branch) => branch.identity === identity)
   const tooLarge = known ? null : sizeError(f, session, message)
   if (tooLarge) return refuse(...tooLarge)
   if (session.status !== GlobalStatus.Begin && !joinsAnyTime(branchType)) {

@@ -14,7 +14,13 @@ export const RULES = {
   sweep: 'locks are questioned until their branch is known to need them no more'
 } as const
 
-export type Rule = keyof typeof RULES
+/** And those by which a request that is sent again stays one request. */
+export const REPEAT_RULES = {
+  'same-begin': 'a begin that comes again gets the transaction that it began',
+  'same-branch': 'a register that comes again gets the branch that it registered'
+} as const
+
+export type Rule = keyof typeof RULES | keyof typeof REPEAT_RULES
 
 /** Whether a rule is kept: always, but for the test that shows what it is for. */
 export function keeps(f: { readonly settings: { readonly without?: Rule } }, rule: Rule): boolean {

@@ -71,7 +71,8 @@ export function branchNeeded(f: Fragment, home: number, { xid, branchId }: Messa
   const session = f.state.sessions.get(xid)
   const branch = session?.branch(branchId)
   const underWay = branch?.round && !keeps(f, 'ask-again')
-  const needed = !underWay && branch !== undefined && branch.homes.length > 0
+  const guessed = !keeps(f, 'never-guess') && f.inherits(branchId)
+  const needed = !underWay && !guessed && branch !== undefined && branch.homes.length > 0
   const answer = { type: BranchNeededResult.code, xid, branchId, needed, rollbacking: session?.rollsBack ?? false }
   f.send(home, answer, keeps(f, 'linear-answers') ? 'confirmed' : 'now')
 }

@@ -16,6 +16,7 @@ import { failWaiting } from './homes.ts'
 import { isSaga, reportSaga } from './modes/saga.ts'
 import type { Request } from './outputs.ts'
 import { joinPass, startPass } from './phase-two.ts'
+import { keeps } from './rules.ts'
 import { canCommitAsync, type Session } from './session.ts'
 import { free, tellRollbacking } from './unlock.ts'
 
@@ -29,7 +30,8 @@ export function begin(f: Fragment, request: Request, message: MessageOf<typeof G
   const long = longName(message.transactionName, client, limits.maxNameBytes)
   if (long) return refuse('SEATA_NAME_TOO_LONG', ...long, limits.maxNameBytes)
   const taken = f.state.sessions.get(xid)
-  if (taken && isSame(taken, request)) return f.reply(request, success(message, { xid }), 'confirmed')
+  if (taken && isSame(taken, request) && keeps(f, 'same-begin'))
+    return f.reply(request, success(message, { xid }), 'confirmed')
   if (taken || f.state.outcomes.get(xid) !== 0) return f.reply(request, XID_TAKEN, 'now')
   if (f.state.sessions.size >= limits.maxTransactions) {
     return refuse('SEATA_TOO_MANY_TRANSACTIONS', limits.maxTransactions)

@@ -1,10 +1,9 @@
 // How many fragments a store was born with: written once, and from then on the same for whoever opens it. Rows have their homes by it.
-import { randomBytes } from 'node:crypto'
 import { Abandoned } from '../replication/slot.ts'
 import { FragmentsCreated } from '../scheduler/meta.ts'
 import type { Storage } from '../storage/port.ts'
 import { SeataError } from '../wire/errors.ts'
-import { systemClock } from './clock.ts'
+import { systemRuntime } from '../wire/runtime.ts'
 import { MetaLog } from './meta-log.ts'
 
 /** A store that does not answer for so long at the start is not opened, ms. */
@@ -12,18 +11,18 @@ const PATIENCE_MS = 5_000
 
 /** Resolves with the number of fragments, `wanted` where there are none yet. Rejects with SEATA_STORE_OPEN_FAILED. */
 export async function fragmentsOf(storage: Storage, cluster: string, node: string, wanted: number): Promise<number> {
-  const until = systemClock.now() + PATIENCE_MS
+  const until = systemRuntime.now() + PATIENCE_MS
   let trouble = ''
   const log = new MetaLog({
     lane: storage.lane('meta'),
     cluster,
     node,
-    writer: randomBytes(8).readBigInt64BE(),
-    sleep: systemClock.sleep,
+    writer: systemRuntime.id(),
+    sleep: systemRuntime.sleep,
     onTrouble: (error) => {
       trouble = error?.message ?? ''
     },
-    abandoned: () => systemClock.now() > until
+    abandoned: () => systemRuntime.now() > until
   })
   try {
     await log.change((meta) => (meta.fragments === 0 ? [{ type: FragmentsCreated.code, count: wanted }] : []))

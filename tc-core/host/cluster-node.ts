@@ -1,8 +1,8 @@
 // A node of a cluster: joins it, holds its replicas, and talks to gateways and other nodes over links.
-import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
 import type { Homes } from '../core/homes.ts'
+import type { Rule } from '../replication/rules.ts'
 import type { Member, Meta } from '../scheduler/meta.ts'
 import { join, type PlacementRules } from '../scheduler/place.ts'
 import type { Storage } from '../storage/port.ts'
@@ -12,8 +12,8 @@ import { type HomeMessage, readHomeMessage, writeHomeMessage } from '../wire/hom
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import * as f from '../wire/link-frames.ts'
 import type { Log } from '../wire/log.ts'
+import { type Runtime, systemRuntime } from '../wire/runtime.ts'
 import type { Tracing } from '../wire/tracing.ts'
-import { type Clock, systemClock } from './clock.ts'
 import type { NodeFigures } from './figures.ts'
 import { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'
@@ -47,10 +47,14 @@ export interface ClusterNodeOptions {
   readonly settings?: Partial<Settings>
   readonly snapshots?: Partial<SnapshotPolicy>
   readonly logger: Log
-  readonly clock?: Clock
+  readonly runtime?: Runtime
   /** Default: nothing is traced. */
   readonly tracing?: Tracing | undefined
   readonly figures?: NodeFigures | undefined
+  /** Appends that a leader has on the way, WINDOW at most. */
+  readonly inflight?: number
+  /** Only in tests: a rule of the log that is not kept. */
+  readonly without?: Rule
 }
 
 export interface ClusterNodeHealth {
@@ -71,8 +75,8 @@ const META_MS = 1_000
 export class ClusterNode {
   readonly membership: Membership
   readonly #options: ClusterNodeOptions
-  readonly #clock: Clock
-  readonly #writer = randomBytes(8).readBigInt64BE()
+  readonly #runtime: Runtime
+  readonly #writer: bigint
   readonly #directory: RmDirectory
   readonly #server: LinkServer
   readonly #peers: Peers
@@ -95,18 +99,18 @@ export class ClusterNode {
   #trouble: string | null = null
 
   constructor(options: ClusterNodeOptions) {
-    const { cluster, name, storage, rules, key = '', logger, clock = systemClock } = options
-    const now = () => clock.now()
-    const writer = this.#writer
+    const { cluster, name, storage, rules, key = '', logger, runtime = systemRuntime } = options
+    const writer = runtime.id()
     this.#options = options
-    this.#clock = clock
-    this.#directory = new RmDirectory(now)
+    this.#runtime = runtime
+    this.#writer = writer
+    this.#directory = new RmDirectory(() => runtime.now())
     this.#metaLog = new MetaLog({
       lane: storage.lane('meta'),
       cluster,
       node: name,
       writer,
-      sleep: (ms) => clock.sleep(ms),
+      sleep: (ms) => runtime.sleep(ms),
       onTrouble: (error) => {
         const trouble = error ? `the store: ${error.message}` : null
         const before = this.#trouble
@@ -117,25 +121,25 @@ export class ClusterNode {
       },
       abandoned: () => this.#closed
     })
-    this.#pulse = new Pulse({ lane: storage.lane('pulse'), clock, cluster, name, writer })
+    this.#pulse = new Pulse({ lane: storage.lane('pulse'), clock: runtime, cluster, name, writer })
     this.#peers = new Peers({
       identity: { role: f.LinkRole.Node, cluster, name, writer, key },
       logger,
-      now,
+      runtime,
       changed: () => this.#decideSoon(),
       up: (peer) => this.#introduce(peer)
     })
     const { meta } = this.#metaLog
     this.#replicas = new Replicas({
       name,
-      clock,
+      clock: runtime,
       meta,
       peers: this.#peers,
       pulse: this.#pulse,
       create: (fragment) => this.#create(fragment, meta)
     })
     this.membership = new Membership({
-      ...{ name, rules, clock, metaLog: this.#metaLog, peers: this.#peers, pulse: this.#pulse },
+      ...{ name, rules, clock: runtime, metaLog: this.#metaLog, peers: this.#peers, pulse: this.#pulse },
       holds: () => ({
         replicas: this.#replicas.size,
         leads: this.#replicas.leads().map(({ fragment }) => fragment)
@@ -143,7 +147,7 @@ export class ClusterNode {
       changed: () => this.#metaChanged()
     })
     this.#server = new LinkServer({
-      ...{ cluster, name, writer, key, logger, now },
+      ...{ cluster, name, writer, key, logger, runtime },
       isMember: (link) => [...this.#metaLog.meta.members.values()].some((member) => member.link === link),
       gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello.name, connection, this.#gatewayOwner())),
       node: (_connection, hello) => {
@@ -154,7 +158,7 @@ export class ClusterNode {
   }
 
   #create(fragment: number, meta: Meta): FragmentHost {
-    const { cluster, name, storage, settings, snapshots, logger, tracing, figures } = this.#options
+    const { cluster, name, storage, settings, snapshots, logger, tracing, figures, inflight, without } = this.#options
     // The same for all, and for ever.
     this.#homes ??= homesOf(meta.fragments)
     return new FragmentHost({
@@ -163,14 +167,15 @@ export class ClusterNode {
       node: name,
       writer: this.#writer,
       window: WINDOW,
-      inflight: INFLIGHT,
+      inflight: inflight ?? INFLIGHT,
       storage,
       settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, homes: this.#homes, ...settings },
       snapshots: { ...DEFAULT_SNAPSHOTS, ...snapshots },
-      clock: this.#clock,
+      clock: this.#runtime,
       logger,
       tracing,
       figures,
+      without,
       downstream: () => this.#directory,
       between: (from, to, term, message, trace) => this.#between(from, to, term, message, trace),
       whenDeposed: 'follow',
@@ -187,7 +192,7 @@ export class ClusterNode {
   #between(from: number, to: number, term: number, message: HomeMessage, trace: string): void {
     const here = this.#replicas.host(to)
     // Never within the step that says it: the other fragment may be in one of its own.
-    if (here?.role === 'leader') return this.#clock.defer(() => here.between(from, term, message, trace))
+    if (here?.role === 'leader') return this.#runtime.defer(() => here.between(from, term, message, trace))
     const leader = this.#peers.leaderOf(to)
     if (!leader) return
     this.#scratch.pos = 0
@@ -306,9 +311,9 @@ export class ClusterNode {
 
   #tick(): void {
     if (this.#closed) return
-    this.#ticking = this.#clock.timer(TICK_MS, () => this.#tick())
+    this.#ticking = this.#runtime.timer(TICK_MS, () => this.#tick())
     this.#directory.sweep()
-    const now = this.#clock.now()
+    const now = this.#runtime.now()
     if (now - this.#metaReadAt >= META_MS) {
       this.#metaReadAt = now
       this.#told = ''
@@ -327,7 +332,7 @@ export class ClusterNode {
   #decideSoon(): void {
     if (this.#deciding) return
     this.#deciding = true
-    this.#clock.defer(() => {
+    this.#runtime.defer(() => {
       this.#deciding = false
       if (!this.#closed) this.#decide()
     })
@@ -358,7 +363,7 @@ export class ClusterNode {
     await this.#replicas.stop(ms)
     this.#decide()
     // What was said last still has to leave.
-    await this.#clock.sleep(1)
+    await this.#runtime.sleep(1)
     this.abort()
   }
 

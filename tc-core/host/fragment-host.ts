@@ -314,21 +314,19 @@ export class FragmentHost {
 
   /** A view of the log from where this replica stands. What was begun with the one before does not count any more. */
   #open(): void {
-    const { cluster, fragment, node, writer, window, inflight, storage, clock, settings } = this.#options
+    const { cluster, fragment, node, writer, window, inflight, storage, clock, settings, without } = this.#options
     const position = this.#position
     const epoch = ++this.#epoch
     this.#busy = false
     this.#early.take()
+    this.#onTrouble(null)
     this.#log = {
       lane: storage.lane(String(fragment)),
       keys: new Keys(cluster, fragment),
-      node,
-      writer,
-      window,
-      inflight,
-      position,
+      ...{ node, writer, window, inflight, position, without },
       sleep: (ms) => clock.sleep(ms),
-      onTrouble: (error) => this.#onTrouble(error),
+      // What was begun with an earlier view may fail last, and nobody would say that it is over.
+      onTrouble: (error) => this.#epoch === epoch && this.#onTrouble(error),
       abandoned: () => this.#epoch !== epoch,
       confirmed: (bytes) => this.#options.confirmed?.(bytes),
       machine: {

@@ -1,10 +1,11 @@
 // What a fragment on a node is given, and what it says of itself.
 import type { Settings } from '../core/fragment.ts'
+import type { Rule } from '../replication/rules.ts'
 import type { Storage } from '../storage/port.ts'
 import type { Callee } from '../wire/link.ts'
 import type { Log } from '../wire/log.ts'
+import type { Clock } from '../wire/runtime.ts'
 import type { Tracing } from '../wire/tracing.ts'
-import type { Clock } from './clock.ts'
 import type { NodeFigures } from './figures.ts'
 import type { Between } from './leader.ts'
 import type { SnapshotPolicy } from './snapshots.ts'
@@ -31,6 +32,8 @@ export interface FragmentOptions {
   readonly changed: () => void
   /** Told of every record that this node wrote as leader. */
   readonly confirmed?: (bytes: Buffer) => void
+  /** Only in tests: a rule of the log that is not kept. */
+  readonly without?: Rule | undefined
 }
 
 export type Role = 'starting' | 'follower' | 'candidate' | 'leader' | 'stopped'

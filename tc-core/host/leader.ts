@@ -14,8 +14,8 @@ import type { BranchCall, Callee, CallOutcome, LinkRequest, Refusal } from '../w
 import type { Log } from '../wire/log.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
+import type { Clock } from '../wire/runtime.ts'
 import { traceTime } from '../wire/tracing.ts'
-import type { Clock } from './clock.ts'
 import type { NodeFigures } from './figures.ts'
 import { type Batch, Outbox, type Parcel } from './outbox.ts'
 import { type SnapshotPolicy, Snapshots } from './snapshots.ts'
@@ -57,7 +57,7 @@ export class Leader {
   readonly #fragment: Fragment
   readonly #appender: Appender
   readonly #snapshots: Snapshots
-  readonly #outbox = new Outbox()
+  readonly #outbox: Outbox
   readonly #out = new Outputs()
   /** The input of the step that is under way, and those that came meanwhile. */
   readonly #inputs: Input[] = []
@@ -85,6 +85,7 @@ export class Leader {
     this.#options = options
     this.#tracing = options.tracing
     this.#fragment = options.fragment
+    this.#outbox = new Outbox(options.log)
     this.#appender = new Appender(options.log, () => this.#deposed())
     const now = options.clock.now()
     this.#snapshots = new Snapshots({

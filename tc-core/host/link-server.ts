@@ -1,13 +1,13 @@
 // Where gateways and other nodes dial a node: accepts links, and asks each for its hello before anything else. A gateway that does not reach
 // another node may ask to be put through to it.
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { parseAddress } from '../wire/address.ts'
 import { LinkConnection } from '../wire/link-connection.ts'
 import { Hello, LINK_PROTOCOL, type LinkFrame, LinkRole, Proof, Through } from '../wire/link-frames.ts'
 import { LinkKey, WRONG_KEY } from '../wire/link-key.ts'
 import type { Log } from '../wire/log.ts'
 import type { MessageOf } from '../wire/message.ts'
+import type { ByteServer, ByteStream, Runtime } from '../wire/runtime.ts'
 
 /** What becomes of a link after its hello. */
 export interface LinkEnd {
@@ -22,7 +22,7 @@ export interface LinkServerOptions {
   /** The cluster's key; empty: none is asked for. */
   readonly key: string
   readonly logger: Log
-  now(): number
+  readonly runtime: Runtime
   gateway(connection: LinkConnection, hello: MessageOf<typeof Hello>): LinkEnd
   node(connection: LinkConnection, hello: MessageOf<typeof Hello>): LinkEnd
   /** Whether a member of the cluster has its link there. */
@@ -38,30 +38,27 @@ const MAX_UNSENT_BYTES = 1024 * 1024
 
 export class LinkServer {
   readonly #options: LinkServerOptions
-  readonly #server: Server
+  readonly #server: ByteServer
   readonly #links = new Set<LinkConnection>()
   /** Both sides of links that are put through. */
-  readonly #through = new Set<Socket>()
+  readonly #through = new Set<ByteStream>()
 
   constructor(options: LinkServerOptions) {
     this.#options = options
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket))
-    this.#server.maxConnections = MAX_LINKS
+    this.#server = options.runtime.server((stream) => this.#accept(stream), MAX_LINKS)
   }
 
   /** Resolves with the address it listens on; rejects when it cannot. */
-  async listen(host: string, port: number): Promise<AddressInfo> {
-    this.#server.listen(port, host)
-    await once(this.#server, 'listening')
-    return this.#server.address() as AddressInfo
+  listen(host: string, port: number): Promise<AddressInfo> {
+    return this.#server.listen(port, host)
   }
 
-  #accept(socket: Socket): void {
-    const { cluster, name, writer, logger, now } = this.#options
+  #accept(stream: ByteStream): void {
+    const { cluster, name, writer, logger, runtime } = this.#options
     let end: LinkEnd | null = null
     let hello: MessageOf<typeof Hello> | null = null
     const key = new LinkKey(this.#options.key, 'listener')
-    const connection: LinkConnection = new LinkConnection(socket, now, {
+    const connection: LinkConnection = new LinkConnection(stream, runtime, {
       frame: (frame) => {
         if (end) return end.frame(frame)
         if (hello && frame.type === Proof.code) {
@@ -69,7 +66,7 @@ export class LinkServer {
           end = this.#met(connection, hello)
           return
         }
-        if (!hello && frame.type === Through.code) return this.#putThrough(connection, socket, frame.link)
+        if (!hello && frame.type === Through.code) return this.#putThrough(connection, stream, frame.link)
         if (hello) return connection.close('it does not prove that it knows the cluster key')
         if (frame.type !== Hello.code) return connection.close('the first frame was no hello')
         if (frame.protocol !== LINK_PROTOCOL) return connection.close(`it speaks link protocol ${frame.protocol}`)
@@ -81,15 +78,15 @@ export class LinkServer {
         else connection.send({ type: Proof.code, mac: key.proof })
       },
       closed: (reason) => {
-        clearTimeout(late)
+        late()
         this.#links.delete(connection)
-        if (!end) logger.warn({ peer: socket.remoteAddress, reason }, 'a link was closed before it was up')
+        if (!end) logger.warn({ peer: stream.remoteAddress, reason }, 'a link was closed before it was up')
         end?.closed()
       }
     })
-    const late = setTimeout(() => {
+    const late = runtime.timer(HELLO_MS, () => {
       if (!end) connection.close(`no hello within ${HELLO_MS} ms`)
-    }, HELLO_MS)
+    })
     this.#links.add(connection)
     // Said at once, so that who belongs elsewhere finds out as well.
     const { challenge } = key
@@ -111,19 +108,19 @@ export class LinkServer {
   }
 
   /** From here on what one side says is told the other, byte by byte. They ask each other who they are. */
-  #putThrough(connection: LinkConnection, near: Socket, link: string): void {
+  #putThrough(connection: LinkConnection, near: ByteStream, link: string): void {
     const address = this.#options.isMember(link) ? parseAddress(link) : null
     if (!address) return connection.close(`it asks for ${link}, and no member is there`)
     this.#links.delete(connection)
     connection.release((rest) => {
-      const far = connect({ ...address, noDelay: true })
+      const far = this.#options.runtime.connect(address)
       far.write(rest)
       this.#join(near, far)
       this.#join(far, near)
     })
   }
 
-  #join(from: Socket, to: Socket): void {
+  #join(from: ByteStream, to: ByteStream): void {
     this.#through.add(from)
     from.on('data', (chunk) => {
       to.write(chunk)
@@ -140,6 +137,6 @@ export class LinkServer {
   close(): void {
     this.#server.close()
     for (const link of this.#links) link.close('this node stops')
-    for (const socket of this.#through) socket.destroy()
+    for (const stream of this.#through) stream.destroy()
   }
 }

@@ -1,7 +1,7 @@
 // What an operator asks of the cluster: to empty a node, to remove it for good, to let a learner lead. Any node can carry it out.
 import type { Meta, MetaEffect, Role } from '../scheduler/meta.ts'
 import { become, leave, type PlacementRules } from '../scheduler/place.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../wire/runtime.ts'
 import type { MetaLog } from './meta-log.ts'
 import type { Peers } from './peers.ts'
 import type { Pulse } from './pulse.ts'

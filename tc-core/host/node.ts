@@ -1,14 +1,13 @@
 // A tc-core node: a store, the fragments it holds, and what gateways ask of it.
-import { randomBytes } from 'node:crypto'
 import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
 import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/port.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import type { Downstream, LinkRequest, Upstream } from '../wire/link.ts'
 import type { Log } from '../wire/log.ts'
+import { type Runtime, systemRuntime } from '../wire/runtime.ts'
 import type { Tracing } from '../wire/tracing.ts'
 import { fragmentsOf } from './birth.ts'
-import { type Clock, systemClock } from './clock.ts'
 import type { NodeFigures } from './figures.ts'
 import { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'
@@ -26,7 +25,7 @@ export interface NodeOptions {
   readonly settings?: Partial<Settings>
   readonly snapshots?: Partial<SnapshotPolicy>
   readonly logger: Log
-  readonly clock?: Clock
+  readonly runtime?: Runtime
   /** Default: nothing is traced. */
   readonly tracing?: Tracing | undefined
   readonly figures?: NodeFigures | undefined
@@ -72,8 +71,8 @@ export class Node implements Upstream {
   constructor(options: NodeOptions & { readonly storage: Storage }, ownsStorage = false) {
     this.#ownsStorage = ownsStorage
     this.#storage = options.figures?.measured(options.storage) ?? options.storage
-    const writer = randomBytes(8).readBigInt64BE()
-    const clock = options.clock ?? systemClock
+    const clock = options.runtime ?? systemRuntime
+    const writer = clock.id()
     const homes = homesOf(options.fragments)
     this.#open = Array.from({ length: options.fragments }, (_, fragment) => fragment)
     this.#hosts = this.#open.map(

@@ -1,7 +1,9 @@
 // What waits for the log: effects collect into records, and replies and calls leave when their record is confirmed.
 
 import { writeEffect } from '../core/effects.ts'
-import type { Outputs, Reply, Send } from '../core/outputs.ts'
+import type { Outputs, Release, Reply, Send } from '../core/outputs.ts'
+import type { LogContext } from '../replication/context.ts'
+import { keeps } from '../replication/rules.ts'
 import { Writer } from '../wire/bytes.ts'
 import { MAX_RECORD_BYTES } from '../wire/limits.ts'
 import type { BranchCall } from '../wire/link.ts'
@@ -39,11 +41,16 @@ function parcel(since: number): Parcel {
 export class Outbox {
   /** Records that are full and wait for their append. */
   readonly #closed: Batch[] = []
+  readonly #log: Pick<LogContext, 'without'>
   #effects = new Writer(64 * 1024)
   #open: Parcel | null = null
   #closedBytes = 0
   /** What waits for nothing but the certainty that we still lead. */
   #reads: Parcel | null = null
+
+  constructor(log: Pick<LogContext, 'without'>) {
+    this.#log = log
+  }
 
   /** Bytes of effects that wait for their append. */
   get bytes(): number {
@@ -65,15 +72,15 @@ export class Outbox {
     const isOpen = this.#effects.pos > 0
     if (isOpen && bytes === 0) this.#open = this.#readsOr(now)
     for (const reply of out.replies) {
-      if (reply.release === 'now') leave.reply(reply)
+      if (this.#leaves(reply.release, isOpen)) leave.reply(reply)
       else this.#waiting(isOpen, now).replies.push(reply)
     }
     for (const { call, release } of out.calls) {
-      if (release === 'now') leave.call(call)
+      if (this.#leaves(release, isOpen)) leave.call(call)
       else this.#waiting(isOpen, now).calls.push(call)
     }
     for (const send of out.sends) {
-      if (send.release === 'now') leave.send(send)
+      if (this.#leaves(send.release, isOpen)) leave.send(send)
       else this.#waiting(isOpen, now).sends.push(send)
     }
     const waits = out.effects.length > 0 || out.replies.some(({ release }) => release === 'confirmed')
@@ -83,6 +90,11 @@ export class Outbox {
       else waiting.steps.push(...steps)
     }
     if (this.#effects.pos >= MAX_RECORD_BYTES) this.#close()
+  }
+
+  #leaves(release: Release, isOpen: boolean): boolean {
+    if (release === 'now' || !keeps(this.#log, 'reply-after-log')) return true
+    return !isOpen && this.#closed.length === 0 && !keeps(this.#log, 'prove-reads')
   }
 
   /** A record that is appended after a read came is proof for the read as well. */

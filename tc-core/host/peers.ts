@@ -2,6 +2,7 @@
 import { DialledLink, type Identity } from '../wire/link-dial.ts'
 import * as f from '../wire/link-frames.ts'
 import type { Log } from '../wire/log.ts'
+import type { Runtime } from '../wire/runtime.ts'
 
 /** A node that was not heard for so long may be frozen or cut off, ms. */
 export const SILENT_MS = 450
@@ -11,7 +12,7 @@ const QUIET_MS = 200
 export interface PeersOptions {
   readonly identity: Identity
   readonly logger: Log
-  now(): number
+  readonly runtime: Runtime
   /** Something about a peer changed that may need a new leader somewhere. */
   changed(): void
   /** The link to a peer is up: it knows nothing yet. */
@@ -39,7 +40,7 @@ export class Peer {
     this.name = name
     this.#word = word
     const { logger } = options
-    this.#link = new DialledLink(address, options.identity, () => options.now(), {
+    this.#link = new DialledLink(address, options.identity, options.runtime, {
       up: (hello) => {
         this.dead = false
         this.writer = hello.writer

@@ -2,7 +2,7 @@
 // miss it as well, and others judge by their own clock whether it moves.
 // Nothing depends on it but who tries to lead when: what makes two leaders safe is the log.
 import type { Lane } from '../storage/port.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../wire/runtime.ts'
 
 /** How often the counter moves, ms. */
 const BEAT_MS = 200

@@ -2,7 +2,7 @@
 import type { Meta } from '../scheduler/meta.ts'
 import type { LinkRequest } from '../wire/link.ts'
 import * as f from '../wire/link-frames.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../wire/runtime.ts'
 import { shouldLead } from './election.ts'
 import type { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'

@@ -13,14 +13,19 @@ interface Waiting {
   readonly until: number
 }
 
+/** What a gateway says of an RM connection. */
+interface Word {
+  readonly gateway: CallTarget
+  readonly resources: Set<string>
+}
+
 const MAX_ID = 0x7fff_ffff
 
 export class RmDirectory {
   readonly #now: () => number
-  /** RM connections by client id, `applicationId:ip:port`. */
-  readonly #gateways = new Map<string, CallTarget>()
+  /** RM connections by client id, `applicationId:ip:port`: what is said of each over which link, the latest word last. */
+  readonly #words = new Map<string, Word[]>()
   readonly #byResource = new Map<string, Set<string>>()
-  readonly #resources = new Map<string, Set<string>>()
   readonly #waiting = new Map<number, Waiting>()
   #lastId = 0
   #turn = 0
@@ -34,15 +39,13 @@ export class RmDirectory {
     return this.#waiting.size
   }
 
+  /** Who says so last is believed: a client that moved counts over its new gateway. */
   serves(gateway: CallTarget, clientId: string, resourceIds: readonly string[]): void {
-    // What it registered over another gateway counts no longer.
-    const before = this.#gateways.get(clientId)
-    if (before && before !== gateway) this.gone(before, clientId)
-    this.#gateways.set(clientId, gateway)
-    let resources = this.#resources.get(clientId)
-    if (!resources) this.#resources.set(clientId, (resources = new Set()))
+    const words = this.#words.get(clientId) ?? []
+    const word = words.find((one) => one.gateway === gateway) ?? { gateway, resources: new Set() }
+    this.#words.set(clientId, [...words.filter((one) => one !== word), word])
     for (const resourceId of resourceIds) {
-      resources.add(resourceId)
+      word.resources.add(resourceId)
       let clients = this.#byResource.get(resourceId)
       if (!clients) this.#byResource.set(resourceId, (clients = new Set()))
       clients.add(clientId)
@@ -50,25 +53,34 @@ export class RmDirectory {
   }
 
   drops(gateway: CallTarget, clientId: string, resourceIds: Iterable<string>): void {
-    if (this.#gateways.get(clientId) !== gateway) return
+    const words = this.#words.get(clientId) ?? []
+    const word = words.find((one) => one.gateway === gateway)
+    if (!word) return
     for (const resourceId of [...resourceIds]) {
-      this.#resources.get(clientId)?.delete(resourceId)
+      word.resources.delete(resourceId)
+      if (words.some(({ resources }) => resources.has(resourceId))) continue
       const clients = this.#byResource.get(resourceId)
       if (clients?.delete(clientId) && clients.size === 0) this.#byResource.delete(resourceId)
     }
   }
 
+  /** What was said over other links stays: a gateway may have a new one while words of the old one still come. */
   gone(gateway: CallTarget, clientId: string): void {
-    // The client may be back already, over another gateway.
-    if (this.#gateways.get(clientId) !== gateway) return
-    this.drops(gateway, clientId, this.#resources.get(clientId) ?? [])
-    this.#resources.delete(clientId)
-    this.#gateways.delete(clientId)
+    const words = this.#words.get(clientId) ?? []
+    const word = words.find((one) => one.gateway === gateway)
+    if (!word) return
+    this.drops(gateway, clientId, word.resources)
+    if (words.length > 1)
+      this.#words.set(
+        clientId,
+        words.filter((one) => one !== word)
+      )
+    else this.#words.delete(clientId)
   }
 
   /** The link to a gateway is down: nobody can say what became of its calls. */
   gatewayGone(gateway: CallTarget): void {
-    for (const [clientId, at] of [...this.#gateways]) if (at === gateway) this.gone(gateway, clientId)
+    for (const clientId of [...this.#words.keys()]) this.gone(gateway, clientId)
     for (const [id, waiting] of [...this.#waiting]) if (waiting.gateway === gateway) this.#take(id)?.done('no-answer')
   }
 
@@ -84,16 +96,17 @@ export class RmDirectory {
 
   /** Java's order, as in the gateway: the very connection, the same application near, anywhere, and where that will do, any. */
   #gatewayFor(call: BranchCall): CallTarget | undefined {
-    const exact = this.#gateways.get(call.clientId)
-    if (exact) return exact
-    const clients = [...(this.#byResource.get(call.resourceId) ?? [])]
+    const exact = this.#words.get(call.clientId)?.at(-1)
+    if (exact) return exact.gateway
+    const all = [...(this.#byResource.get(call.resourceId) ?? [])]
+    const clients = all.filter((clientId) => this.#words.get(clientId)!.at(-1)!.resources.has(call.resourceId))
     const application = call.clientId.slice(0, call.clientId.indexOf(':') + 1)
     const host = call.clientId.slice(0, call.clientId.lastIndexOf(':') + 1)
     const same = clients.filter((clientId) => clientId.startsWith(application))
     const near = same.filter((clientId) => clientId.startsWith(host))
     const fitting = near.length > 0 ? near : same.length > 0 || !call.anyApplication ? same : clients
     const clientId = fitting[this.#turn++ % fitting.length]
-    return clientId === undefined ? undefined : this.#gateways.get(clientId)
+    return clientId === undefined ? undefined : this.#words.get(clientId)!.at(-1)!.gateway
   }
 
   /** `outcome` as in the frame `called`. */

@@ -4,7 +4,7 @@ import type { State } from '../core/state.ts'
 import { findLeads, saveSnapshot, trim } from '../replication/barrier.ts'
 import type { LogContext } from '../replication/context.ts'
 import type { Log } from '../wire/log.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../wire/runtime.ts'
 
 export interface SnapshotPolicy {
   /** A snapshot is due after so many records, so many bytes of effects, or so many ms, whichever comes first. */

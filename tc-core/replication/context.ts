@@ -43,7 +43,7 @@ export interface LogContext extends SlotOptions {
   /** Told of every record of ours that is in the log, in order: followers need not read it. */
   confirmed?(bytes: Buffer): void
   /** Only in tests: the rule that is not kept. */
-  readonly without?: Rule
+  readonly without?: Rule | undefined
 }
 
 /** The beginning of a log. */

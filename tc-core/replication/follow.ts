@@ -38,9 +38,10 @@ export async function readOn(log: LogContext): Promise<boolean> {
   if (newer && newer.index > position.index && ghosts) return jump(log, newer)
   if (newer && newer.index <= position.index) know(log, newer)
   let read = 0
-  for (const bytes of values) {
-    if (!bytes) break
-    take(log, decodeRecord(bytes, first + read, names[read]!))
+  for (const [i, bytes] of values.entries()) {
+    if (!bytes && keeps(log, 'stop-at-hole')) break
+    if (!bytes) continue
+    take(log, decodeRecord(bytes, first + i, names[i]!))
     read++
   }
   return read === BATCH

@@ -1,8 +1,8 @@
 // One end of a link: frames over a byte stream, what is said in one turn of the event loop in one write, and a sign of life.
-import type { Duplex } from 'node:stream'
 import { Reader, Writer } from './bytes.ts'
 import { Hello, LINK_DIALECT, type LinkFrame, linkFrames, MAX_LINK_FRAME_BYTES, Ping } from './link-frames.ts'
 import { readFields, writeFields } from './message.ts'
+import { type ByteStream, type Clock, every } from './runtime.ts'
 
 export interface LinkHandler {
   /** Valid during the call. */
@@ -21,9 +21,9 @@ const MAX_UNSENT_BYTES = 128 * 1024 * 1024
 const OUT_BYTES = 64 * 1024
 
 export class LinkConnection {
-  readonly #stream: Duplex
+  readonly #stream: ByteStream
   readonly #handler: LinkHandler
-  readonly #now: () => number
+  readonly #clock: Clock
   #out = new Writer(OUT_BYTES)
   #flushing = false
   /** An unfinished frame, in the pieces in which it came: put together once, when all of it is there. */
@@ -37,19 +37,19 @@ export class LinkConnection {
   #greeted = false
   #said = false
   readonly #since: number
-  readonly #pinger: NodeJS.Timeout
+  readonly #stopPings: () => void
   /** When something came last, ms. */
   heardAt: number
 
-  constructor(stream: Duplex, now: () => number, handler: LinkHandler) {
+  constructor(stream: ByteStream, clock: Clock, handler: LinkHandler) {
     this.#stream = stream
     this.#handler = handler
-    this.#now = now
-    this.#since = this.heardAt = now()
+    this.#clock = clock
+    this.#since = this.heardAt = clock.now()
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('error', (error) => this.close(error.message))
     stream.on('close', () => this.close('the other side closed the link'))
-    this.#pinger = setInterval(() => this.#ping(), PING_MS)
+    this.#stopPings = every(clock, PING_MS, () => this.#ping())
   }
 
   get closed(): boolean {
@@ -58,7 +58,7 @@ export class LinkConnection {
 
   /** Ms since the last sign of life. */
   get silence(): number {
-    return this.#now() - this.heardAt
+    return this.#clock.now() - this.heardAt
   }
 
   send(frame: LinkFrame): void {
@@ -86,7 +86,7 @@ export class LinkConnection {
 
   #onData(chunk: Buffer): void {
     if (this.#closed) return
-    this.heardAt = this.#now()
+    this.heardAt = this.#clock.now()
     this.#pieces.push(chunk)
     this.#held += chunk.length
     if (this.#held < this.#need) return
@@ -125,7 +125,8 @@ export class LinkConnection {
 
   #ping(): void {
     if (this.silence > SILENT_MS) this.close(`nothing came for ${SILENT_MS} ms`)
-    else if (!this.#greeted && this.#now() - this.#since > HELLO_MS) this.close(`no hello came within ${HELLO_MS} ms`)
+    else if (!this.#greeted && this.#clock.now() - this.#since > HELLO_MS)
+      this.close(`no hello came within ${HELLO_MS} ms`)
     else {
       // What was said meanwhile is a sign of life as well. It need not be answered: the other side gives its own.
       if (!this.#said) this.send({ type: Ping.code, sequence: ++this.#pings })
@@ -138,13 +139,13 @@ export class LinkConnection {
     this.flush()
     this.#closed = true
     this.#released = then
-    clearInterval(this.#pinger)
+    this.#stopPings()
   }
 
   close(reason: string): void {
     if (this.#closed) return
     this.#closed = true
-    clearInterval(this.#pinger)
+    this.#stopPings()
     this.#pieces = []
     this.#stream.destroy()
     this.#handler.closed(reason)

@@ -1,10 +1,10 @@
 // The dialling end of a link: connects, says who it is, and dials again when the link is down.
-import { connect, type Socket } from 'node:net'
-import { type Address, parseAddress } from './address.ts'
+import { parseAddress } from './address.ts'
 import { LinkConnection } from './link-connection.ts'
 import { Hello, LINK_PROTOCOL, type LinkFrame, type LinkRole, Proof, Through } from './link-frames.ts'
 import { LinkKey, WRONG_KEY } from './link-key.ts'
 import type { MessageOf } from './message.ts'
+import type { Runtime } from './runtime.ts'
 
 /** Who says hello. */
 export interface Identity {
@@ -31,10 +31,6 @@ export interface DialHandler {
   through?(): string | undefined
 }
 
-export type Connect = (address: Address) => Socket
-
-const dial: Connect = (address) => connect({ ...address, noDelay: true })
-
 const CONNECT_MS = 1_000
 const REDIAL_MIN_MS = 20
 const REDIAL_MAX_MS = 500
@@ -46,27 +42,25 @@ const DIRECT_MS = 10_000
 export class DialledLink {
   readonly address: string
   readonly #identity: Identity
-  readonly #now: () => number
+  readonly #runtime: Runtime
   readonly #handler: DialHandler
   #connection: LinkConnection | null = null
   #up = false
   #closing = false
   #pause = REDIAL_MIN_MS
   #foreign = ''
-  #timer: NodeJS.Timeout | null = null
+  #timer: (() => void) | null = null
   #throughNext = false
   /** The node in between, if there is one. */
   #through: string | undefined
   #key!: LinkKey
   #hello: MessageOf<typeof Hello> | null = null
-  readonly #connect: Connect
 
   /** @param address `host:port` */
-  constructor(address: string, identity: Identity, now: () => number, handler: DialHandler, connect = dial) {
+  constructor(address: string, identity: Identity, runtime: Runtime, handler: DialHandler) {
     this.address = address
-    this.#connect = connect
     this.#identity = identity
-    this.#now = now
+    this.#runtime = runtime
     this.#handler = handler
     this.#dial()
   }
@@ -90,23 +84,27 @@ export class DialledLink {
     const through = this.#through
     const address = parseAddress(through ?? this.address)
     if (!address) return this.#handler.foreign('that is no HOST:PORT')
-    const socket = this.#connect(address)
-    socket.setTimeout(CONNECT_MS, () => socket.destroy(new Error(`no connection within ${CONNECT_MS} ms`)))
-    socket.once('connect', () => socket.setTimeout(0))
-    socket.once('error', (error: NodeJS.ErrnoException) => {
+    const stream = this.#runtime.connect(address)
+    const late = () => stream.destroy(new Error(`no connection within ${CONNECT_MS} ms`))
+    const stop = this.#runtime.timer(CONNECT_MS, late)
+    stream.on('connect', stop)
+    stream.on('error', (error) => {
       if (error.code === 'ECONNREFUSED' && through === undefined) this.#handler.refused()
     })
     // The node in between says hello before it hears that it is not meant.
     let foreignHellos = through === undefined ? 0 : 1
     this.#hello = null
     this.#key = new LinkKey(this.#identity.key ?? '', 'dialler')
-    this.#connection = new LinkConnection(socket, this.#now, {
+    this.#connection = new LinkConnection(stream, this.#runtime, {
       frame: (frame) => {
         if (this.#up) return this.#handler.frame(frame)
         if (frame.type === Hello.code && foreignHellos-- <= 0) this.#helloCame(frame)
         else if (frame.type === Proof.code) this.#proven(frame.mac)
       },
-      closed: (reason) => this.#closed(reason)
+      closed: (reason) => {
+        stop()
+        this.#closed(reason)
+      }
     })
     if (through !== undefined) this.#connection.send({ type: Through.code, link: this.address })
     const { challenge } = this.#key
@@ -132,7 +130,7 @@ export class DialledLink {
     this.#foreign = ''
     this.#up = true
     this.#pause = REDIAL_MIN_MS
-    if (this.#through !== undefined) this.#timer = setTimeout(() => this.#tryDirect(), DIRECT_MS)
+    if (this.#through !== undefined) this.#timer = this.#runtime.timer(DIRECT_MS, () => this.#tryDirect())
     this.#handler.up(this.#hello!)
   }
 
@@ -140,14 +138,15 @@ export class DialledLink {
   #tryDirect(): void {
     const address = parseAddress(this.address)!
     const connection = this.#connection
-    const socket = this.#connect(address)
-    socket.setTimeout(CONNECT_MS, () => socket.destroy())
-    socket.once('error', () => {})
-    socket.once('connect', () => {
+    const stream = this.#runtime.connect(address)
+    const stop = this.#runtime.timer(CONNECT_MS, () => stream.destroy())
+    stream.on('error', () => {})
+    stream.on('close', stop)
+    stream.on('connect', () => {
       if (this.#connection === connection) connection?.close('it can be reached itself')
-      socket.destroy()
+      stream.destroy()
     })
-    this.#timer = setTimeout(() => this.#tryDirect(), DIRECT_MS)
+    this.#timer = this.#runtime.timer(DIRECT_MS, () => this.#tryDirect())
   }
 
   #turnAway(reason: string): void {
@@ -170,10 +169,10 @@ export class DialledLink {
     const wasUp = this.#up
     this.#throughNext = wasUp ? this.silence > LONG_SILENCE_MS : !this.#throughNext
     this.#up = false
-    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer?.()
     this.#connection = null
     if (!this.#closing) {
-      this.#timer = setTimeout(() => this.#dial(), wasUp ? 0 : this.#pause)
+      this.#timer = this.#runtime.timer(wasUp ? 0 : this.#pause, () => this.#dial())
       if (!wasUp) this.#pause = Math.min(this.#pause * 2, REDIAL_MAX_MS)
     }
     if (wasUp) this.#handler.down(reason)
@@ -183,7 +182,7 @@ export class DialledLink {
 
   close(): void {
     this.#closing = true
-    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer?.()
     this.#connection?.close('this side stops')
   }
 }

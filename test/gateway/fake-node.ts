@@ -9,6 +9,7 @@ import { LinkConnection } from '../../tc-core/wire/link-connection.ts'
 import * as f from '../../tc-core/wire/link-frames.ts'
 import type { MessageOf } from '../../tc-core/wire/message.ts'
 import { readBody, writeBody } from '../../tc-core/wire/messages/index.ts'
+import { systemRuntime } from '../../tc-core/wire/runtime.ts'
 import { RawClient } from '../client/raw.ts'
 import { freePort } from '../e2e/ports.ts'
 import { type Logged, type Message, recordingLog } from '../host/harness.ts'
@@ -48,7 +49,7 @@ export class FakeNode {
   /** Where it was before, when it was there before. */
   async listen(): Promise<void> {
     this.#server = createServer({ noDelay: true }, (socket) => {
-      const link: LinkConnection = new LinkConnection(socket, () => performance.now(), {
+      const link: LinkConnection = new LinkConnection(socket, systemRuntime, {
         frame: (frame) => this.#frame(link, frame),
         closed: () => void this.links.splice(this.links.indexOf(link), 1)
       })
@@ -173,7 +174,7 @@ export async function startGateway(
   const error = (fields: { reason?: string }, text: string) => void lines.push({ level: 'error', text, ...fields })
   const logger = { ...log, lines, error: error as typeof log.error }
   const given = nodes.map(({ address }) => address)
-  const links = new Links({ nodes: given, cluster: 'test', name: 'g1', logger, now: () => performance.now() })
+  const links = new Links({ nodes: given, cluster: 'test', name: 'g1', logger })
   const gateway = new Gateway({
     host: '127.0.0.1',
     drain: 0,

@@ -6,6 +6,7 @@ import { fragmentOfXid, treatmentOf } from '../../gateway/route.ts'
 import { XidSource } from '../../gateway/xid-source.ts'
 import { configure } from '../../plugin/config.ts'
 import { messages } from '../../tc-core/wire/messages/index.ts'
+import { systemRuntime } from '../../tc-core/wire/runtime.ts'
 import { fragmentOf, MAX_FRAGMENT, transactionId } from '../../tc-core/wire/xid.ts'
 import { random } from '../core/random.ts'
 
@@ -103,7 +104,7 @@ test('M2, M11: an xid goes to one fragment that exists, whatever the strategy, a
       const chosen = strategy.determineGroup(key)
       t.true(before.includes(chosen))
       t.is(shardingStrategy(name, before).determineGroup(key), chosen, 'the same after a restart')
-      const xid = new XidSource('10.0.0.7:8091').next(chosen, Date.now())
+      const xid = new XidSource('10.0.0.7:8091', systemRuntime).next(chosen, Date.now())
       const exists = (fragment: number) => before.includes(fragment) || after.includes(fragment)
       for (const later of strategies) {
         t.is(fragmentOfXid(xid, exists, shardingStrategy(later, after)), chosen)
@@ -116,7 +117,7 @@ test('M2, M11: an xid goes to one fragment that exists, whatever the strategy, a
 test('M11: what follows a begin lands in its fragment: a hundred thousand begins of as many applications', (t) => {
   const all = Array.from({ length: 16 }, (_, fragment) => fragment)
   const ring = shardingStrategy('consistent-hash', all)
-  const source = new XidSource('10.0.0.7:8091')
+  const source = new XidSource('10.0.0.7:8091', systemRuntime)
   const r = random(3)
   let wrong = 0
   for (let i = 0; i < 100_000; i++) {
@@ -138,7 +139,7 @@ test('M8: the ring is the same in every process, and a strategy of no such name 
 })
 
 test('M7: proposed ids never repeat, not even beyond 4096 in one ms, and are ip:port:transactionId as Java reads it', (t) => {
-  const source = new XidSource('10.0.0.7:8091')
+  const source = new XidSource('10.0.0.7:8091', systemRuntime)
   const seen = new Set<string>()
   const now = Date.now()
   for (let i = 0; i < 20_000; i++) seen.add(source.next(3, now))

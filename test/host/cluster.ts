@@ -99,7 +99,7 @@ export class TestCluster {
   ): Promise<{ links: Links; gateway: Gateway; client: () => Promise<SeataClient> }> {
     const [first] = [...this.nodes.values()]
     const nodes = first!.health.members.map(({ link }) => link)
-    const given = { nodes, cluster: 'test', name: 'g1', logger: this.log, now: () => performance.now() }
+    const given = { nodes, cluster: 'test', name: 'g1', logger: this.log }
     const links = new Links({ ...given, ...more })
     const gateway = new Gateway({
       host: '127.0.0.1',

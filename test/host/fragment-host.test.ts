@@ -1,13 +1,13 @@
 // One replica by hand: what it takes in from its leader while it reads, and when it leaves the lead to another.
 import test from 'ava'
 import { DEFAULT_SETTINGS } from '../../tc-core/core/fragment.ts'
-import { systemClock } from '../../tc-core/host/clock.ts'
 import { FragmentHost } from '../../tc-core/host/fragment-host.ts'
 import { DEFAULT_SNAPSHOTS } from '../../tc-core/host/node.ts'
 import { MemoryData } from '../../tc-core/storage/memory.ts'
 import { Writer } from '../../tc-core/wire/bytes.ts'
 import { DEFAULT_LIMITS } from '../../tc-core/wire/limits.ts'
 import { writeBody } from '../../tc-core/wire/messages/index.ts'
+import { systemRuntime } from '../../tc-core/wire/runtime.ts'
 import { clientOf } from '../core/harness.ts'
 import { controlled, eventually, recordingLog } from './harness.ts'
 
@@ -36,7 +36,7 @@ function world(t: T) {
       storage,
       settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS },
       snapshots: DEFAULT_SNAPSHOTS,
-      clock: systemClock,
+      clock: systemRuntime,
       logger: recordingLog(),
       downstream: () => null,
       between: () => {},

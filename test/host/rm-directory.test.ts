@@ -127,6 +127,22 @@ test('a gateway that is gone: nobody knows what became of its calls, and no more
   t.deepEqual(outcomes.slice(2), ['no-answer', 'no-answer', 'not-connected'])
 })
 
+test('words of a link that is gone already come late: they go with it, and what the new link said stays', (t) => {
+  const { directory, outcomes, call, a, b } = start()
+  const [old, now] = [a, b]
+  directory.serves(now, branch.clientId, ['db', 'other'])
+  directory.serves(old, branch.clientId, ['db'])
+  directory.gatewayGone(old)
+  call()
+  call({ clientId: 'shop:10.0.0.9:1' })
+  call({ clientId: 'shop:10.0.0.9:1', resourceId: 'other' })
+  t.is(now.calls.length, 3)
+  directory.gatewayGone(now)
+  call()
+  call({ clientId: 'shop:10.0.0.9:1', anyApplication: true })
+  t.deepEqual(outcomes.slice(-2), ['not-connected', 'not-connected'])
+})
+
 test('a call that is made because another ended is taken up, also while a gateway goes', (t) => {
   const { directory, a, b } = start()
   directory.serves(a, branch.clientId, ['db'])

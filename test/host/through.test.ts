@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net'
 import test from 'ava'
 import type { ClusterNode } from '../../tc-core/host/cluster-node.ts'
 import { BranchStatus, BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
-import type { Connect } from '../../tc-core/wire/link-dial.ts'
+import { type Runtime, systemRuntime } from '../../tc-core/wire/runtime.ts'
 import { TestCluster } from './cluster.ts'
 import { eventually } from './harness.ts'
 
@@ -14,12 +14,16 @@ function network(cluster: TestCluster, reached: readonly string[]) {
   const open = new Set(reached)
   const portOf = (node: ClusterNode) =>
     Number(node.health.members.find(({ name }) => name === node.health.name)!.link.split(':')[1])
-  const dial: Connect = ({ host, port }) => {
+  const dial: Runtime['connect'] = ({ host, port }) => {
     const isOpen = [...cluster.nodes].some(([name, node]) => open.has(name) && portOf(node) === port)
     // Nobody listens at port 1.
     return connect({ host, port: isOpen ? port : 1, noDelay: true })
   }
-  return { dial, open: (name: string) => void open.add(name), close: (name: string) => void open.delete(name) }
+  return {
+    runtime: { ...systemRuntime, connect: dial },
+    open: (name: string) => void open.add(name),
+    close: (name: string) => void open.delete(name)
+  }
 }
 
 async function three(t: T, key = '') {
@@ -35,8 +39,8 @@ for (const key of ['', 'a secret']) {
     const cluster = await three(t, key)
     const fragments = new Set<number>()
     for (const only of ['n1', 'n2', 'n3']) {
-      const { dial } = network(cluster, [only])
-      const { links, gateway, client } = await cluster.gateway({ connect: dial, key, name: `of-${only}` })
+      const { runtime } = network(cluster, [only])
+      const { links, gateway, client } = await cluster.gateway({ runtime, key, name: `of-${only}` })
       const reached = links.state.filter(({ through }) => through === null)
       t.deepEqual(
         reached.map(({ node }) => node),
@@ -84,7 +88,7 @@ for (const key of ['', 'a secret']) {
 test('M16: a way that breaks under way is gone round, nothing is lost, and a way that is there again is taken', async (t) => {
   const cluster = await three(t)
   const net = network(cluster, ['n1', 'n2'])
-  const { links, client } = await cluster.gateway({ connect: net.dial })
+  const { links, client } = await cluster.gateway({ runtime: net.runtime })
   const through = () => links.state.find(({ node }) => node === 'n3')!.through
   const linkOf = (name: string) => cluster.nodes.get('n3')!.health.members.find((member) => member.name === name)!.link
   t.true([linkOf('n1'), linkOf('n2')].includes(through()!))
@@ -108,10 +112,10 @@ test('a node puts nobody through to where no member is, and says so', async (t) 
   t.teardown(() => stranger.close())
   await eventually(() => stranger.listening)
   const { port } = stranger.address() as { port: number }
-  const { dial } = network(cluster, ['n1'])
+  const { runtime } = network(cluster, ['n1'])
   // As a gateway that was given the address of a stranger, and does not reach it.
   const [, link] = /:(\d+)/.exec(cluster.nodes.get('n1')!.health.members[0]!.link)!
-  await cluster.gateway({ connect: dial, nodes: [`127.0.0.1:${link}`, `127.0.0.1:${port}`] })
+  await cluster.gateway({ runtime, nodes: [`127.0.0.1:${link}`, `127.0.0.1:${port}`] })
   await eventually(() => cluster.log.lines.some(({ text }) => text === 'a link was closed before it was up'))
   t.is(came, 0)
 })

@@ -1,6 +1,7 @@
 // Trace ids out of XIDs, and traceparent as clients send it.
 import test from 'ava'
 import { XidSource } from '../../gateway/xid-source.ts'
+import { systemRuntime } from '../../tc-core/wire/runtime.ts'
 import {
   formatTraceparent,
   isSampled,
@@ -28,7 +29,7 @@ test('the same XID gives the same ids everywhere and for ever, another gives oth
 })
 
 test('an XID says whether its transaction is traced, and the share of those is as asked for', (t) => {
-  const source = new XidSource('h:1')
+  const source = new XidSource('h:1', systemRuntime)
   for (const traced of [true, false])
     for (let i = 0; i < 5000; i++) t.is(isTraced(source.next(i % 8, 1_795_269_299_755, traced)), traced)
   const provider = { getTracer: () => null as never }

@@ -4,11 +4,10 @@ import { type LinkEnd, LinkServer } from '../../tc-core/host/link-server.ts'
 import { DialledLink } from '../../tc-core/wire/link-dial.ts'
 import { LinkRole } from '../../tc-core/wire/link-frames.ts'
 import { LinkKey } from '../../tc-core/wire/link-key.ts'
+import { systemRuntime } from '../../tc-core/wire/runtime.ts'
 import { eventually } from '../host/harness.ts'
 
 type T = { teardown(then: () => unknown): void }
-
-const now = () => performance.now()
 
 /** One end that listens with a key and one that dials with another. */
 async function pair(t: T, listens: string, dials: string) {
@@ -23,14 +22,14 @@ async function pair(t: T, listens: string, dials: string) {
     return { frame: () => {}, closed: () => {} }
   }
   const server = new LinkServer({
-    ...{ cluster: 'test', name: 'n1', writer: 1n, key: listens, logger, now },
+    ...{ cluster: 'test', name: 'n1', writer: 1n, key: listens, logger, runtime: systemRuntime },
     ...{ gateway: end, node: end, isMember: () => false }
   })
   const { port } = await server.listen('127.0.0.1', 0)
   let ups = 0
   const foreign: string[] = []
   const identity = { role: LinkRole.Gateway, cluster: 'test', name: 'g1', writer: 2n, key: dials }
-  const link = new DialledLink(`127.0.0.1:${port}`, identity, now, {
+  const link = new DialledLink(`127.0.0.1:${port}`, identity, systemRuntime, {
     up: () => void ups++,
     frame: () => {},
     down: () => {},

@@ -6,6 +6,7 @@ import { Writer } from '../../tc-core/wire/bytes.ts'
 import { LinkConnection } from '../../tc-core/wire/link-connection.ts'
 import * as f from '../../tc-core/wire/link-frames.ts'
 import { type AnyMessage, writeFields } from '../../tc-core/wire/message.ts'
+import { systemRuntime } from '../../tc-core/wire/runtime.ts'
 import { eventually } from '../host/harness.ts'
 
 /** A stream by hand: the test pushes what comes, sees each write, and says when the other side reads. */
@@ -37,14 +38,18 @@ function end(t: { teardown(then: () => void): void } | null, onFrame: (frame: f.
   const frames: f.LinkFrame[] = []
   const closed: string[] = []
   const self = { wire, frames, closed, now: 0 } as { -readonly [K in keyof End]: End[K] }
-  self.link = new LinkConnection(wire, () => self.now, {
-    frame: (frame) => {
-      // Valid during the call: what is kept is copied.
-      frames.push(structured(frame))
-      onFrame(frame)
-    },
-    closed: (reason) => void closed.push(reason)
-  })
+  self.link = new LinkConnection(
+    wire,
+    { ...systemRuntime, now: () => self.now },
+    {
+      frame: (frame) => {
+        // Valid during the call: what is kept is copied.
+        frames.push(structured(frame))
+        onFrame(frame)
+      },
+      closed: (reason) => void closed.push(reason)
+    }
+  )
   t?.teardown(() => self.link.close('the test is over'))
   return self
 }

@@ -1,0 +1,20 @@
+// Bugs on purpose: each takes one rule of the product out, and the judges have to find it.
+import { RULES as CORE, type Rule as CoreRule, REPEAT_RULES } from '../../tc-core/core/rules.ts'
+import { RULES as LOG, type Rule as LogRule, MORE_RULES } from '../../tc-core/replication/rules.ts'
+
+export type Mutation = CoreRule | LogRule
+
+const ofCore: Readonly<Record<CoreRule, string>> = { ...CORE, ...REPEAT_RULES }
+const ofLog: Readonly<Record<LogRule, string>> = { ...LOG, ...MORE_RULES }
+
+export const MUTATIONS: Readonly<Record<Mutation, string>> = { ...ofCore, ...ofLog }
+
+export function isMutation(name: string): name is Mutation {
+  return name in MUTATIONS
+}
+
+export function hooksOf(mutation: Mutation | undefined): { core: CoreRule | undefined; log: LogRule | undefined } {
+  const core = mutation !== undefined && mutation in ofCore ? (mutation as CoreRule) : undefined
+  const log = mutation !== undefined && mutation in ofLog ? (mutation as LogRule) : undefined
+  return { core, log }
+}
