@@ -116,11 +116,9 @@ export class FragmentHost {
       this.#early.add(bytes)
       return true
     }
-    const { index } = this.#position
-    if (indexOf(bytes) <= index) return true
+    if (indexOf(bytes) <= this.index) return true
     try {
-      const record = decodeRecord(bytes, index + 1, 'of a link')
-      take(this.#log, record)
+      take(this.#log, decodeRecord(bytes, this.index + 1, 'of a link'))
       return true
     } catch (error) {
       if (error instanceof SeataError) return false
@@ -315,15 +313,18 @@ export class FragmentHost {
   /** A view of the log from where this replica stands. What was begun with the one before does not count any more. */
   #open(): void {
     const { cluster, fragment, node, writer, window, inflight, storage, clock, settings, without } = this.#options
-    const position = this.#position
     const epoch = ++this.#epoch
+    // What was read or claimed with an earlier view may not touch the state of this one.
+    const still = () => {
+      if (this.#epoch !== epoch) throw new Abandoned()
+    }
     this.#busy = false
     this.#early.take()
     this.#onTrouble(null)
     this.#log = {
       lane: storage.lane(String(fragment)),
       keys: new Keys(cluster, fragment),
-      ...{ node, writer, window, inflight, position, without },
+      ...{ node, writer, window, inflight, without, position: this.#position },
       sleep: (ms) => clock.sleep(ms),
       // What was begun with an earlier view may fail last, and nobody would say that it is over.
       onTrouble: (error) => this.#epoch === epoch && this.#onTrouble(error),
@@ -331,12 +332,14 @@ export class FragmentHost {
       confirmed: (bytes) => this.#options.confirmed?.(bytes),
       machine: {
         apply: (record) => {
+          still()
           if (record.kind === RecordKind.Lead) {
             this.#state.led()
             this.#lastLead = record
           } else readEffects(record.payload, (effect) => this.#state.apply(effect))
         },
         load: (chunks) => {
+          still()
           this.#state = new State(fragment, settings.limits)
           restore(this.#state, chunks)
           this.#lastLead = NO_LEAD
@@ -388,9 +391,8 @@ export class FragmentHost {
     this.#release()
     this.#failure = text
     this.#become('stopped')
-    const alone = this.#options.whenDeposed === 'stop'
     clock.timer(RESTART_MS, () => {
-      if (!this.#closing) void (alone ? this.start() : this.follow())
+      if (!this.#closing) void (this.#options.whenDeposed === 'stop' ? this.start() : this.follow())
     })
   }
 }
