@@ -6,6 +6,7 @@ import { Writer } from '../../tc-core/wire/bytes.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../tc-core/wire/limits.ts'
 import type { LinkRequest, Upstream } from '../../tc-core/wire/link.ts'
 import { writeBody } from '../../tc-core/wire/messages/index.ts'
+import { systemRuntime } from '../../tc-core/wire/runtime.ts'
 import { frameOf, identity, RawClient } from '../client/raw.ts'
 import { eventually, recordingLog } from '../host/harness.ts'
 
@@ -41,8 +42,11 @@ function begun(xid: string): Buffer {
 async function start(t: T, limits: Partial<Limits> = {}, drain = 0) {
   const upstream = new FakeUpstream()
   const logger = recordingLog()
+  /** What the gateway's clock is ahead by, ms. */
+  const ahead = { ms: 0 }
   const gateway = new Gateway({
     host: '127.0.0.1',
+    runtime: { ...systemRuntime, now: () => systemRuntime.now() + ahead.ms },
     drain,
     port: 0,
     advertise: '10.1.1.1:8091',
@@ -61,7 +65,7 @@ async function start(t: T, limits: Partial<Limits> = {}, drain = 0) {
     await c.registerTM(version)
     return c
   }
-  return { upstream, gateway, logger, port, client }
+  return { upstream, gateway, logger, port, client, ahead }
 }
 
 const begin = { type: 1, timeout: 60_000, transactionName: 'tx' }
@@ -200,14 +204,13 @@ test('a client that sends and never reads is held back alone', async (t) => {
 })
 
 test('a connection without a byte for 15 s is closed, one that pings is not', async (t) => {
-  const { gateway, client, logger } = await start(t)
+  const { client, logger, ahead } = await start(t)
   const silent = await client()
   const alive = await client()
-  const real = gateway.now.bind(gateway)
-  gateway.now = () => real() + 14_000
+  ahead.ms = 14_000
   alive.sendHex('dada0100000010001003010000000005')
   await alive.answer(5)
-  gateway.now = () => real() + 15_200
+  ahead.ms = 15_200
   await silent.closed
   t.false(alive.isClosed)
   t.true(logger.lines.some((line) => line.text.includes('no byte for 15000 ms')))

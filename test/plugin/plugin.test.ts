@@ -127,6 +127,7 @@ function sample(key: string): string {
     clusterKey: 'only we know',
     name: 'n1',
     link: 'n1:9091',
+    traceKeep: 'rollback,slow',
     nodes: 'a:9091,b:9091'
   }[key]!
 }

