@@ -215,7 +215,7 @@ test('a question that comes again is answered again, and logs nothing', (t) => {
   t.is(w.logs[1]!.records.length, records)
 })
 
-test("two branches of one transaction on one row: when one of them fails elsewhere, the row stays its other's", (t) => {
+test("F3, F6: two branches of one transaction on one row: when one of them fails elsewhere, the row stays its other's", (t) => {
   for (const row of ['0', '1']) {
     const w = scripted()
     const x = open(w, 0)
@@ -236,7 +236,7 @@ test("two branches of one transaction on one row: when one of them fails elsewhe
   }
 })
 
-test('where every row has its home here, a register is one step and one record, whatever the ring says', (t) => {
+test('F3: where every row has its home here, a register is one step and one record, whatever the ring says', (t) => {
   const w = scripted()
   const x = open(w, 1)
   const records = w.logs[1]!.records.length

@@ -146,7 +146,7 @@ test('a retry pass of a commit goes on behind a branch that does not answer, a r
   t.is(h.calls.length, 0)
 })
 
-test('failures that no retry mends stay visible, over a restart too, with their rows', (t) => {
+test('M27: failures that no retry mends stay visible, over a restart too, with their rows', (t) => {
   const h = new Harness()
   const commit = h.begin()
   h.tcc(commit)

@@ -20,7 +20,7 @@ function firstBreach(walks: number, options: (seed: number) => WorldOptions): st
   return null
 }
 
-test('with every rule kept, random walks find no breach, not even when gateways take what deposed leaders still say', (t) => {
+test('M26, G2: with every rule kept, random walks find no breach, not even when gateways take what deposed leaders still say', (t) => {
   t.is(
     firstBreach(WALKS_WITH_ALL, (seed) => ({ careless: seed % 2 === 0 })),
     null
@@ -103,7 +103,7 @@ test('walks do something: branches are acknowledged and refused, leaders change,
   t.true(terms > 1000, `${terms}`)
 })
 
-test('walks: a snapshot taken piece by piece while rows are locked and freed across fragments is the state of its moment', (t) => {
+test('G3: walks: a snapshot taken piece by piece while rows are locked and freed across fragments is the state of its moment', (t) => {
   for (let seed = 1; seed <= 200; seed++) {
     const w = new World(seed)
     for (let n = 0; n < 200; n++) w.step()

@@ -10,7 +10,7 @@ import { Walk } from './walk.ts'
 
 const SEEDS = 60
 
-test("random walks: a replica that follows the effects has the leader's state, byte for byte", (t) => {
+test("M27: random walks: a replica that follows the effects has the leader's state, byte for byte", (t) => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const walk = new Walk(seed)
     for (let i = 0; i < 400; i++) walk.step()

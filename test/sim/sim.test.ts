@@ -33,19 +33,22 @@ test.serial('without faults every transaction comes to its end, and nothing is f
   }
 })
 
-test.serial(`${RUNS} runs with faults: nothing is found, and every kind of fault and of request happens`, async (t) => {
-  t.timeout(280_000)
-  const totals = new Totals()
-  for (const outcome of await outcomes(FIRST, RUNS)) {
-    t.is(outcome.breach, null, `npm run sim -- --seed ${outcome.seed} --trace`)
-    totals.add(outcome)
+test.serial(
+  `M26, M27, G2: ${RUNS} runs with faults: nothing is found, and every kind of fault and of request happens`,
+  async (t) => {
+    t.timeout(280_000)
+    const totals = new Totals()
+    for (const outcome of await outcomes(FIRST, RUNS)) {
+      t.is(outcome.breach, null, `npm run sim -- --seed ${outcome.seed} --trace`)
+      totals.add(outcome)
+    }
+    t.log(totals.text)
+    for (const name of Object.keys(FAULTS)) t.true(totals.faultsOf(name) > 0, name)
+    for (const name of ['committed', 'rolledBack', 'registered', 'conflicts', 'statuses', 'queries', 'errors']) {
+      t.true(totals.count(name) > RUNS, `${totals.count(name)} ${name}`)
+    }
   }
-  t.log(totals.text)
-  for (const name of Object.keys(FAULTS)) t.true(totals.faultsOf(name) > 0, name)
-  for (const name of ['committed', 'rolledBack', 'registered', 'conflicts', 'statuses', 'queries', 'errors']) {
-    t.true(totals.count(name) > RUNS, `${totals.count(name)} ${name}`)
-  }
-})
+)
 
 test('between two events everything that was promised comes to rest, and what was called off does not happen', async (t) => {
   const time = new Time()
