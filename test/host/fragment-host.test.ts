@@ -184,3 +184,27 @@ test('a leader that is deposed reads on as a follower and has the same state as 
   t.is(leader.hash, follower.hash)
   t.is(leader.lastLeader, 'b')
 })
+
+test('a claim that hung and was given up does not touch the state that was read anew', async (t) => {
+  const { control, replica } = world(t)
+  const [a, b, c] = [replica('a'), replica('b'), replica('c')]
+  await a.start()
+  await write(a)
+  await b.follow()
+  let goOn = () => {}
+  const hung = new Promise<void>((resolve) => (goOn = resolve))
+  let isHanging = false
+  control.before = (node, kind) => {
+    if (node !== 'b' || kind !== 'get' || isHanging) return
+    isHanging = true
+    return hung
+  }
+  const claimed = b.lead()
+  await eventually(() => isHanging)
+  await b.follow()
+  goOn()
+  t.false(await claimed)
+  await c.follow()
+  t.is(b.index, c.index)
+  t.is(b.hash, c.hash)
+})
