@@ -14,7 +14,7 @@ const TRANSFERS = join(import.meta.dirname, '../../examples/tracing/transfers.ts
 test('Jaeger finds the transfers of the example by their XIDs, each as one trace', async (t) => {
   t.timeout(700_000)
   if (!hasJaeger()) {
-    t.log('NOT RUN: there is no Go on this machine to build Jaeger with')
+    t.log('NOT RUN: there is no Jaeger on this machine, and no Go that is new enough to build it')
     return t.pass()
   }
   const jaeger = await Jaeger.start(t)

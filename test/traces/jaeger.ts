@@ -2,24 +2,34 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { freePort } from '../e2e/ports.ts'
 import { eventually } from '../host/harness.ts'
 
 const MODULE = 'github.com/jaegertracing/jaeger'
 const VERSION = 'v1.76.0'
 const BUILD_MS = 600_000
+/** Go 1.24 and later: as its go.mod says. */
+const GO_MINOR = 24
 
-/** Whether there is a Jaeger, or the means to build one. */
+/** What the program is when it was built before, or another is named with JAEGER=PATH. */
+function programAt(): string {
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
+  return process.env.JAEGER ?? join(cache, 'fastify-seata', `jaeger-${VERSION}`)
+}
+
+/** Whether there is a Jaeger, or the means to build one: a Go that reads its go.mod. JAEGER=none says that there is none. */
 export function hasJaeger(): boolean {
-  return process.env.JAEGER !== undefined || spawnSync('go', ['version']).status === 0
+  if (process.env.JAEGER === 'none') return false
+  const [, minor = '0'] = /go1\.(\d+)/.exec(spawnSync('go', ['version'], { encoding: 'utf8' }).stdout ?? '') ?? []
+  return existsSync(programAt()) || Number(minor) >= GO_MINOR
 }
 
 /** Where the program is; it is built when it is not there yet, which takes minutes. */
 function jaegerProgram(): string {
-  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'fastify-seata')
-  const program = process.env.JAEGER ?? join(folder, `jaeger-${VERSION}`)
+  const program = programAt()
   if (existsSync(program)) return program
+  const folder = dirname(program)
   mkdirSync(folder, { recursive: true })
   const go = (cwd: string, ...args: string[]) =>
     execFileSync('go', args, { cwd, env: { ...process.env, CGO_ENABLED: '0' }, timeout: BUILD_MS, encoding: 'utf8' })
