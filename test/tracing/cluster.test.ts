@@ -8,7 +8,9 @@ import { complaints, edges, type Kill, type Story, storeCallOf, stories } from '
 import { Receiver } from './receiver.ts'
 
 const CALLERS = 8
-const TRANSACTIONS = 150
+const TRANSACTIONS = 250
+/** So many commits with a branch are looked at, at least; and no more may have ended in the moment of the kill. */
+const SAMPLE = 37
 /** How long processes keep spans before they send them, ms. */
 const DELAY_MS = 100
 
@@ -78,10 +80,10 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
   t.is(known.length, begun.size, 'each transaction has a trace')
 
   const lost = told.filter(({ rootLost }) => rootLost)
-  t.true(lost.length < TRANSACTIONS / 4, `${lost.length} transactions ended just before the kill`)
+  t.true(lost.length < SAMPLE, `${lost.length} transactions ended just before the kill`)
   const whole = told.filter(({ rootLost, spans }) => !rootLost && untouched(spans, kills))
   const committed = whole.filter((story) => story.root!.attributes['seata.status'] === 'Committed' && called(story))
-  t.true(committed.length > TRANSACTIONS / 8, `${committed.length} commits with a branch`)
+  t.true(committed.length > SAMPLE, `${committed.length} commits with a branch`)
   for (const story of committed) {
     const there = edges(story)
     t.deepEqual(
