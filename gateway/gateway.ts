@@ -47,8 +47,8 @@ export interface GatewayOptions {
 const UNDO_LOG_DELAY_MS = 180_000
 const PARK_SWEEP_MS = 20
 /** Begins that go to one fragment together, at most, and within how many ms. */
-const FLOCK = 64
-const FLOCK_MS = 10
+const FLOCK = 512
+const FLOCK_MS = 100
 /** Draws until any fragment will do that takes new transactions. */
 const DRAWS = 32
 /** Where requests are parked that came before any fragment was known. */

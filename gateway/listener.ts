@@ -59,6 +59,10 @@ export class Listener implements SessionOwner {
     return this.#options.runtime.now()
   }
 
+  defer(then: () => void): void {
+    this.#options.runtime.defer(then)
+  }
+
   #accept(stream: ByteStream): void {
     const { maxClients, logger } = this.#options
     if (this.#sessions.size >= maxClients) {

@@ -12,6 +12,8 @@ import { fromSeata, newContext } from './serializer.ts'
 /** What a session needs of the listener that it belongs to. */
 export interface SessionOwner {
   now(): number
+  /** When what has come in this turn of the event loop is taken in. */
+  defer(then: () => void): void
   /** A whole frame; valid during the call. */
   frame(session: ClientSession, frame: Frame): void
   /** A response of which there is only the header: its call will get no other answer. */
@@ -33,6 +35,7 @@ export class ClientSession {
   readonly #reader: FrameReader
   #out = new Writer(OUT_BYTES)
   #flushing = false
+  readonly #flush = () => this.flush()
   /** It is not read at the moment. */
   paused = false
   closed = false
@@ -124,7 +127,7 @@ export class ClientSession {
     writeFrame(this.#out, header, fromSeata(header.codec, body, this.protobuf))
     if (this.#flushing || (this.#ending && header.messageType === MessageType.Response)) return
     this.#flushing = true
-    process.nextTick(flush, this)
+    this.#owner.defer(this.#flush)
   }
 
   flush(): void {
@@ -181,8 +184,4 @@ export class ClientSession {
     this.flush()
     this.stream.end()
   }
-}
-
-function flush(session: ClientSession): void {
-  session.flush()
 }

@@ -36,7 +36,7 @@ export function lockRows(f: Fragment, owner: number, message: MessageOf<typeof L
 export function unlockRows(f: Fragment, owner: number, message: MessageOf<typeof UnlockRows>): void {
   const { xid, branchIds } = message
   for (const branchId of branchIds) unlock(f, xid, branchId)
-  f.send(owner, { type: RowsFreed.code, xid, branchIds }, 'confirmed')
+  f.send(owner, { type: RowsFreed.code, xid, branchIds }, 'eventually')
 }
 
 /** A branch without rows here: it never asked, or this is said again. */

@@ -95,7 +95,8 @@ export class LockRound extends Round<MessageOf<typeof LockResult>> {
     const { status } = this.#session
     if (status !== GlobalStatus.Begin) return this.#tooLate(f, status)
     const { branchId } = this.#branch
-    const release = keeps(f, 'both-confirmed') ? 'confirmed' : 'now'
+    // A later leader has the branch, too, and takes it for acknowledged: no proof is needed that there is none.
+    const release = keeps(f, 'both-confirmed') ? 'logged' : 'now'
     for (const request of this.requests) f.reply(request, success(request.message, { branchId }), release)
   }
 

@@ -40,9 +40,11 @@ export type Input =
 
 /**
  * When something may leave. `confirmed`: when everything up to this step is in the log, and it is certain that this replica led after the
- * step. `now`: what it says is in the log already, or does no harm if it never comes to be there.
+ * step. `eventually`: the same, but nobody waits, so it need not bring about a record of its own. `logged`: when what earlier steps promised
+ * somebody is in the log; as an answer that was long on its way, it may come from a leader that has just been deposed. `now`: what it says
+ * is in the log already, or does no harm if it never comes to be there.
  */
-export type Release = 'confirmed' | 'now'
+export type Release = 'confirmed' | 'eventually' | 'logged' | 'now'
 
 /** To the leader of another fragment. It may be lost: what has to arrive is sent again from here. */
 export interface Send {

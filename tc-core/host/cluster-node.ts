@@ -8,7 +8,7 @@ import { join, type PlacementRules } from '../scheduler/place.ts'
 import type { Storage } from '../storage/port.ts'
 import { formatAddress, reachable } from '../wire/address.ts'
 import { Writer } from '../wire/bytes.ts'
-import { type HomeMessage, readHomeMessage, writeHomeMessage } from '../wire/home.ts'
+import { type HomeMessage, RowsFreed, readHomeMessage, writeHomeMessage } from '../wire/home.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import * as f from '../wire/link-frames.ts'
 import type { Log } from '../wire/log.ts'
@@ -180,11 +180,8 @@ export class ClusterNode {
       between: (from, to, term, message, trace) => this.#between(from, to, term, message, trace),
       whenDeposed: 'follow',
       changed: () => this.#decideSoon(),
-      confirmed: (record) => {
-        for (const node of meta.nodesOf(fragment)) {
-          this.#peers.get(node)?.send({ type: f.Appended.code, fragment, record })
-        }
-      }
+      // Nobody waits: who takes over reads to the end of the log anyway.
+      confirmed: (record) => this.#peers.pass(meta.nodesOf(fragment), { type: f.Appended.code, fragment, record })
     })
   }
 
@@ -197,7 +194,8 @@ export class ClusterNode {
     if (!leader) return
     this.#scratch.pos = 0
     writeHomeMessage(this.#scratch, message)
-    leader.peer.send({ type: f.Between.code, from, to, term, trace, body: this.#scratch.written })
+    const frame = { type: f.Between.code, from, to, term, trace, body: this.#scratch.written }
+    leader.peer.send(frame, message.type === RowsFreed.code)
   }
 
   #gatewayOwner() {

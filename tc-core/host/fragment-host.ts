@@ -295,8 +295,8 @@ export class FragmentHost {
       transactions: this.#state.sessions.size,
       locks: this.#state.locks.count,
       requests: this.#leader?.requests ?? 0,
-      appends: this.#leader?.appends ?? 0,
-      inflight: this.#leader?.inflight ?? 0,
+      appends: this.#leader?.log.appends ?? 0,
+      inflight: this.#leader?.log.inflight ?? 0,
       snapshotIndex: this.#position.snapshot
     }
   }

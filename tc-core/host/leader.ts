@@ -44,6 +44,8 @@ export interface LeaderOptions {
 
 /** How long an answer waits for the log before the client is told that the store does not answer, ms: as long as a gateway parks. */
 const ANSWER_TIMEOUT_MS = 5_000
+/** How long effects that nobody waits for may wait for a record that is written anyway, ms. */
+const LEISURE_MS = 20
 const NO_EFFECTS = Buffer.alloc(0)
 
 interface HostRequest extends Request {
@@ -99,12 +101,8 @@ export class Leader {
     void this.#snapshots.tidy(() => this.#stopped)
   }
 
-  get appends(): number {
-    return this.#appender.appends
-  }
-
-  get inflight(): number {
-    return this.#appender.inflight
+  get log(): Pick<Appender, 'appends' | 'inflight'> {
+    return this.#appender
   }
 
   /** Too much waits for the log: better not to take more. */
@@ -230,7 +228,8 @@ export class Leader {
 
   #flush(): void {
     if (this.#stopped) return
-    while (!this.#appender.full) {
+    const all = this.#draining || this.#options.clock.now() >= this.#outbox.idleSince + LEISURE_MS
+    while (!this.#appender.full && (all || this.#outbox.hurried)) {
       const batch = this.#outbox.next()
       if (!batch) break
       this.#append(batch)
@@ -244,7 +243,7 @@ export class Leader {
     const barrier = this.#snapshots.isDue(payload.length) && !this.#outbox.hasEffects
     this.#unconfirmed.add(batch)
     this.#unconfirmedBytes += payload.length
-    const index = this.#appender.next
+    const { next: index } = this.#appender
     const trip = this.#tracing?.leaves(batch.steps, index, payload.length, false)
     const start = performance.now()
     const confirmed = this.#appender.append(barrier ? RecordKind.Barrier : RecordKind.Data, payload)
@@ -252,6 +251,7 @@ export class Leader {
     confirmed.then(
       () => {
         this.#unconfirmedBytes -= payload.length
+        this.#outbox.confirmed(batch)
         if (trip) this.#tracing!.arrived(trip)
         this.#options.figures?.appended(this.#fragment.state.fragment, batch, performance.now() - start)
         this.#release(batch)
@@ -320,7 +320,8 @@ export class Leader {
   /** Wakes up for what is due next, in the state or for who waits too long. */
   #arm(): void {
     const { clock } = this.#options
-    const at = Math.min(this.#fragment.timers.next, this.waitingSince + ANSWER_TIMEOUT_MS)
+    const { idleSince } = this.#outbox
+    const at = Math.min(this.#fragment.timers.next, this.waitingSince + ANSWER_TIMEOUT_MS, idleSince + LEISURE_MS)
     if (at >= this.#timerAt) return
     this.#stopTimer?.()
     this.#timerAt = at
@@ -329,7 +330,7 @@ export class Leader {
       this.#stopTimer = null
       this.#expire()
       if (this.#fragment.timers.next <= clock.now()) this.input({ kind: 'tick' })
-      else this.#arm()
+      else this.#flush()
     })
   }
 
@@ -386,6 +387,7 @@ export class Leader {
   /** Takes nothing more and calls nobody, so that soon nothing waits for the log. */
   drain(): void {
     this.#draining = true
+    this.#schedule()
   }
 
   /** Nothing waits for the log. */

@@ -44,7 +44,11 @@ export class Outbox {
   readonly #log: Pick<LogContext, 'without'>
   #effects = new Writer(64 * 1024)
   #open: Parcel | null = null
+  /** Somebody waits for the open record. */
+  #hurried = false
   #closedBytes = 0
+  /** The record that left last, until it is confirmed. */
+  #sent: Batch | null = null
   /** What waits for nothing but the certainty that we still lead. */
   #reads: Parcel | null = null
 
@@ -61,6 +65,16 @@ export class Outbox {
     return this.bytes > 0
   }
 
+  /** Whether somebody waits for effects that have not left. */
+  get hurried(): boolean {
+    return this.#hurried || this.#closed.length > 0
+  }
+
+  /** When the oldest of the effects came that nobody waits for, ms; Infinity when there are none. */
+  get idleSince(): number {
+    return this.#open && !this.#hurried ? this.#open.since : Number.POSITIVE_INFINITY
+  }
+
   get hasReads(): boolean {
     return this.#reads !== null
   }
@@ -70,22 +84,24 @@ export class Outbox {
     const bytes = this.#effects.pos
     for (const effect of out.effects) writeEffect(this.#effects, effect)
     const isOpen = this.#effects.pos > 0
-    if (isOpen && bytes === 0) this.#open = this.#readsOr(now)
+    if (isOpen && bytes === 0) this.#begin(now)
     for (const reply of out.replies) {
       if (this.#leaves(reply.release, isOpen)) leave.reply(reply)
-      else this.#waiting(isOpen, now).replies.push(reply)
+      else this.#waiting(reply.release, isOpen, now).replies.push(reply)
     }
     for (const { call, release } of out.calls) {
       if (this.#leaves(release, isOpen)) leave.call(call)
-      else this.#waiting(isOpen, now).calls.push(call)
+      else this.#waiting(release, isOpen, now).calls.push(call)
     }
     for (const send of out.sends) {
+      // Who is asked meanwhile answers soon, and then the record is waited for.
+      if (isOpen && send.release === 'now') this.#hurried = true
       if (this.#leaves(send.release, isOpen)) leave.send(send)
-      else this.#waiting(isOpen, now).sends.push(send)
+      else this.#waiting(send.release, isOpen, now).sends.push(send)
     }
     const waits = out.effects.length > 0 || out.replies.some(({ release }) => release === 'confirmed')
     if (steps.length > 0 && waits) {
-      const waiting = this.#waiting(isOpen, now)
+      const waiting = isOpen ? this.#open! : this.#waiting('confirmed', isOpen, now)
       if (waiting.steps === NO_STEPS) waiting.steps = [...steps]
       else waiting.steps.push(...steps)
     }
@@ -94,18 +110,28 @@ export class Outbox {
 
   #leaves(release: Release, isOpen: boolean): boolean {
     if (release === 'now' || !keeps(this.#log, 'reply-after-log')) return true
+    if (release === 'logged') return this.#promised === null
     return !isOpen && this.#closed.length === 0 && !keeps(this.#log, 'prove-reads')
   }
 
-  /** A record that is appended after a read came is proof for the read as well. */
-  #readsOr(now: number): Parcel {
-    const reads = this.#reads
-    this.#reads = null
-    return reads ?? parcel(now)
+  /** The newest record that anybody waits for. */
+  get #promised(): Parcel | null {
+    return this.#hurried ? this.#open : (this.#closed.at(-1) ?? this.#sent)
   }
 
-  #waiting(isOpen: boolean, now: number): Parcel {
-    if (isOpen) return this.#open!
+  /** A record that is appended after a read came is proof for the read as well. */
+  #begin(now: number): void {
+    this.#hurried = this.#reads !== null
+    this.#open = this.#reads ?? parcel(now)
+    this.#reads = null
+  }
+
+  #waiting(release: Release, isOpen: boolean, now: number): Parcel {
+    if (release === 'logged') return this.#promised!
+    if (isOpen) {
+      if (release === 'confirmed') this.#hurried = true
+      return this.#open!
+    }
     if (this.#closed.length > 0) return this.#closed.at(-1)!
     return (this.#reads ??= parcel(now))
   }
@@ -116,6 +142,7 @@ export class Outbox {
     this.#closed.push({ ...this.#open!, payload })
     this.#closedBytes += payload.length
     this.#open = null
+    this.#hurried = false
   }
 
   /** The next record's batch; null when no effects wait. */
@@ -124,7 +151,13 @@ export class Outbox {
     const batch = this.#closed.shift()
     if (!batch) return null
     this.#closedBytes -= batch.payload.length
+    this.#sent = batch
     return batch
+  }
+
+  /** What `next` gave is in the log. */
+  confirmed(batch: Batch): void {
+    if (this.#sent === batch) this.#sent = null
   }
 
   /** What only waits for the certainty that we lead. */
@@ -136,7 +169,7 @@ export class Outbox {
 
   /** Reads that could not be proven after all wait on. */
   giveBack(reads: Parcel): void {
-    const waiting = this.#waiting(this.#effects.pos > 0, reads.since)
+    const waiting = this.#waiting('confirmed', this.#effects.pos > 0, reads.since)
     waiting.replies.unshift(...reads.replies)
     waiting.calls.unshift(...reads.calls)
     waiting.sends.unshift(...reads.sends)

@@ -97,8 +97,9 @@ export class Peer {
     return !this.dead && this.#link.silence > QUIET_MS
   }
 
-  send(frame: f.LinkFrame): void {
-    this.#link.send(frame)
+  /** @param atLeisure nobody waits for it */
+  send(frame: f.LinkFrame, atLeisure = false): void {
+    this.#link.send(frame, atLeisure)
   }
 
   close(): void {
@@ -144,6 +145,11 @@ export class Peers {
 
   tell(frame: f.LinkFrame): void {
     for (const peer of this.#peers.values()) peer.send(frame)
+  }
+
+  /** To some of them, at leisure. */
+  pass(names: readonly string[], frame: f.LinkFrame): void {
+    for (const name of names) this.#peers.get(name)?.send(frame, true)
   }
 
   /** Takes in what a peer says of itself, over the link that it dialled. */

@@ -19,6 +19,8 @@ const SILENT_MS = 3_000
 /** Bytes that wait for the other side to read: more, and the link is closed. */
 const MAX_UNSENT_BYTES = 128 * 1024 * 1024
 const OUT_BYTES = 64 * 1024
+/** What nobody waits for may wait so long for company, ms. */
+const LEISURE_MS = 10
 
 export class LinkConnection {
   readonly #stream: ByteStream
@@ -26,6 +28,8 @@ export class LinkConnection {
   readonly #clock: Clock
   #out = new Writer(OUT_BYTES)
   #flushing = false
+  #leisure = false
+  readonly #flush = () => this.flush()
   /** An unfinished frame, in the pieces in which it came: put together once, when all of it is there. */
   #pieces: Buffer[] = []
   #held = 0
@@ -61,7 +65,8 @@ export class LinkConnection {
     return this.#clock.now() - this.heardAt
   }
 
-  send(frame: LinkFrame): void {
+  /** @param atLeisure nobody waits for it: it leaves with what comes next */
+  send(frame: LinkFrame, atLeisure = false): void {
     if (this.#closed) return
     const w = this.#out
     const start = w.room(4)
@@ -69,9 +74,19 @@ export class LinkConnection {
     writeFields(linkFrames.find(frame.type)!, w, frame, LINK_DIALECT)
     w.setI32(start, w.pos - start - 4)
     this.#said = true
-    if (this.#flushing) return
-    this.#flushing = true
-    process.nextTick(flush, this)
+    if (this.#flushing || (atLeisure && this.#leisure)) return
+    if (atLeisure) {
+      this.#leisure = true
+      this.#clock.timer(LEISURE_MS, this.#leisureOver)
+    } else {
+      this.#flushing = true
+      this.#clock.defer(this.#flush)
+    }
+  }
+
+  readonly #leisureOver = () => {
+    this.#leisure = false
+    this.flush()
   }
 
   flush(): void {
@@ -142,7 +157,11 @@ export class LinkConnection {
     this.#stopPings()
   }
 
+  /** What was said before is still said, if it can be. */
   close(reason: string): void {
+    if (this.#closed) return
+    this.flush()
+    // The flush may have closed it.
     if (this.#closed) return
     this.#closed = true
     this.#stopPings()
@@ -150,8 +169,4 @@ export class LinkConnection {
     this.#stream.destroy()
     this.#handler.closed(reason)
   }
-}
-
-function flush(link: LinkConnection): void {
-  link.flush()
 }

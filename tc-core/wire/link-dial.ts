@@ -161,8 +161,9 @@ export class DialledLink {
     this.#handler.foreign(reason)
   }
 
-  send(frame: LinkFrame): void {
-    if (this.#up) this.#connection!.send(frame)
+  /** @param atLeisure nobody waits for it */
+  send(frame: LinkFrame, atLeisure = false): void {
+    if (this.#up) this.#connection!.send(frame, atLeisure)
   }
 
   #closed(reason: string): void {

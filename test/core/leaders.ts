@@ -52,6 +52,10 @@ export function fromChunks(fragment: number, chunks: readonly Buffer[]): State {
 interface Parcel {
   readonly bytes: Buffer
   readonly out: Outputs
+  /** Somebody waits for it. */
+  readonly hurried: boolean
+  /** Of later steps, what waits for this one. */
+  readonly promised: Outputs[]
   landed: boolean
 }
 
@@ -102,11 +106,17 @@ export class Leader {
     step(out)
     scratch.pos = 0
     for (const effect of out.effects) writeEffect(scratch, effect)
-    const waits = [...out.replies, ...out.calls, ...out.sends].some(({ release }) => release === 'confirmed')
-    if (out.effects.length > 0 || waits) {
-      this.#parcels.push({ bytes: Buffer.from(scratch.written), out, landed: false })
+    const leaving = [...out.replies, ...out.calls, ...out.sends]
+    const has = (release: Release) => leaving.some((one) => one.release === release)
+    if (out.effects.length > 0 || has('confirmed') || has('eventually')) {
+      const hurried = has('confirmed') || out.sends.some(({ release }) => release === 'now')
+      this.#parcels.push({ bytes: Buffer.from(scratch.written), out, hurried, promised: [], landed: false })
     }
     this.#outside.leave(this, out, 'now')
+    if (!has('logged')) return
+    const promised = this.#parcels.findLast(({ hurried }) => hurried)
+    if (promised) promised.promised.push(out)
+    else this.#outside.leave(this, out, 'logged')
   }
 
   /** The store takes the next append, or the leader finds that it was deposed. What waits for a proof only finds the same. */
@@ -123,8 +133,10 @@ export class Leader {
   /** The leader hears that its oldest append has landed. */
   learn(): void {
     if (!this.#parcels[0]?.landed) return
-    const { out } = this.#parcels.shift()!
+    const { out, promised } = this.#parcels.shift()!
     this.#outside.leave(this, out, 'confirmed')
+    this.#outside.leave(this, out, 'eventually')
+    for (const later of promised) this.#outside.leave(this, later, 'logged')
   }
 
   tick(): void {

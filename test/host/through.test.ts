@@ -37,7 +37,6 @@ for (const key of ['', 'a secret']) {
   const title = key === '' ? '' : ', also with a cluster key'
   test(`M16: through any one node every message of a client is answered by every leader, and phase two comes back${title}`, async (t) => {
     const cluster = await three(t, key)
-    const fragments = new Set<number>()
     for (const only of ['n1', 'n2', 'n3']) {
       const { runtime } = network(cluster, [only])
       const { links, gateway, client } = await cluster.gateway({ runtime, key, name: `of-${only}` })
@@ -54,7 +53,10 @@ for (const key of ['', 'a secret']) {
         called.push(`${kind} ${branch.xid}`)
         return kind === 'commit' ? BranchStatus.PhaseTwo_Committed : BranchStatus.PhaseTwo_Rollbacked
       }
-      for (let i = 0; i < 40; i++) {
+      const fragments = new Set<number>()
+      let i = 0
+      // Begins go to one fragment for a moment, and then to another.
+      for (; i < 40 || fragments.size < 8; i++) {
         const { xid, resultCode } = await c.begin()
         t.is(resultCode, 1)
         fragments.add(Number(BigInt(xid.slice(xid.lastIndexOf(':') + 1)) >> 53n))
@@ -77,11 +79,10 @@ for (const key of ['', 'a secret']) {
         const report = await c.request<any>({ type: 17, globalStatus: GlobalStatus.Committed, ...more })
         t.is(report.type, 18)
       }
-      t.is(called.length, 40)
+      t.is(called.length, i)
       await gateway.stop(0)
       links.close()
     }
-    t.is(fragments.size, 8, 'of fragments of all leaders')
   })
 }
 
