@@ -23,9 +23,10 @@ export interface Setting {
   readonly needs?: string
 }
 
-const compressor = (name: string, needs: string): Setting => ({
+/** `called` is its name in Seata's settings. */
+const compressor = (name: string, needs: string, called = name): Setting => ({
   feature: `compressor ${name}`,
-  properties: { 'transport.compressor': name },
+  properties: { 'transport.compressor': called },
   needs: `org.apache.seata.compressor.${needs}Compressor`
 })
 
@@ -45,6 +46,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   compressor('gzip', 'gzip.Gzip'),
   compressor('zip', 'zip.Zip'),
+  compressor('7z', 'sevenz.SevenZ', 'sevenz'),
   compressor('bzip2', 'bzip2.BZip2'),
   compressor('lz4', 'lz4.Lz4'),
   compressor('deflater', 'deflater.Deflater'),
