@@ -20,6 +20,7 @@ import {
   CLUSTER_VERSIONS,
   SCENARIOS,
   SETTING_SCENARIOS,
+  SETTINGS,
   type Setting,
   settingsOf
 } from './rounds.ts'
@@ -30,7 +31,7 @@ const USAGE = `node test/interop/run.ts [options]
   --versions A,B      versions of seata-all; default ${CI_VERSIONS.join()}
   --all               every version, every setting, and all of them through a cluster; writes test/interop/matrix.json
   --server HOST:PORT  a coordinator that already runs; default: the project's own is started, and then a cluster of it
-  --skip A,B          what to leave out: ${SCENARIOS.join(', ')}, settings, go, cluster
+  --skip A,B          what to leave out: ${SCENARIOS.join(', ')}, go, cluster, settings, or some: ${SETTINGS.map(({ feature }) => feature).join(', ')}
   --logs DIR          keep the logs of all programs there`
 
 const TOOLS = ['java', 'javac', 'mvn', 'mariadbd', 'mariadb-install-db', 'go']
@@ -104,11 +105,20 @@ async function runVersion(
       (error) => stage.tally.fail('restart', error)
     )
   }
-  await runClient(client, stage, { name: 'one', coordinator: at.address, skipped }, { line })
-  for (const { feature, properties, needs } of skip.includes('settings') ? [] : settings) {
+  if (SCENARIOS.some((scenario) => !skipped.includes(scenario))) {
+    await runClient(client, stage, { name: 'one', coordinator: at.address, skipped }, { line })
+  }
+  for (const { feature, properties, needs, scenarios } of settings) {
+    if (skip.includes('settings') || skip.includes(feature)) continue
     console.log(`seata-all ${client.version}, ${feature}`)
     const name = feature.replaceAll(' ', '-')
-    const round = { name, feature, coordinator: at.address, properties, skipped: allBut(...SETTING_SCENARIOS) }
+    const round = {
+      name,
+      feature,
+      coordinator: at.address,
+      properties,
+      skipped: allBut(...(scenarios ?? SETTING_SCENARIOS))
+    }
     const offered = await runClient(client, stage, needs === undefined ? round : { ...round, needs })
     if (!offered) console.log('not offered')
   }

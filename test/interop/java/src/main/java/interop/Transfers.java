@@ -29,6 +29,21 @@ final class Transfers {
         return service.last();
     }
 
+    void start() {
+        log.start();
+    }
+
+    /** One among many. */
+    void run(int debited, int credited, boolean fails) {
+        try {
+            service.transfer(debited, credited, fails);
+        } catch (IllegalArgumentException e) {
+            if (!fails) {
+                throw e;
+            }
+        }
+    }
+
     List<String> calls() {
         return log.calls();
     }
