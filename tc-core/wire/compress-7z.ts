@@ -1,5 +1,4 @@
 // Java's "7z" bodies: a whole archive of one file that is packed with LZMA2, as commons-compress writes it, padded with zeros at its end.
-
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { lzma2 } from '@napi-rs/lzma'
 import { ShortInput } from './bytes.ts'
@@ -34,26 +33,12 @@ export function pack7z(body: Uint8Array): Buffer {
   const packed = deflateRawSync(body)
   const name = Buffer.from(`${NAME}\0`, 'utf16le')
   const method = [3, DEFLATE >> 16, (DEFLATE >> 8) & 0xff, DEFLATE & 0xff]
-  const header = Buffer.from([
-    ...[ID.header, ID.streams],
-    ...[ID.pack, 0, 1, ID.size, ...number(packed.length), ID.end],
-    ...[
-      ID.unpack,
-      ID.folder,
-      1,
-      0,
-      1,
-      ...method,
-      ID.unpacked,
-      ...number(body.length),
-      ID.crc,
-      1,
-      ...u32(crc32(body)),
-      ID.end
-    ],
-    ...[ID.parts, ID.end, ID.end],
-    ...[ID.files, 1, ID.names, name.length + 1, 0, ...name, ID.end, ID.end]
-  ])
+  const pack = [ID.pack, 0, 1, ID.size, ...number(packed.length), ID.end]
+  const folder = [ID.folder, 1, 0, 1, ...method, ID.unpacked, ...number(body.length)]
+  const unpack = [ID.unpack, ...folder, ID.crc, 1, ...u32(crc32(body)), ID.end]
+  const streams = [ID.streams, ...pack, ...unpack, ID.parts, ID.end, ID.end]
+  const files = [ID.files, 1, ID.names, name.length + 1, 0, ...name, ID.end]
+  const header = Buffer.from([ID.header, ...streams, ...files, ID.end])
   const start = Buffer.alloc(START_BYTES)
   SIGNATURE.copy(start)
   start.writeUInt32LE(packed.length, 12)
