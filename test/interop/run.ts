@@ -203,6 +203,7 @@ async function main(): Promise<never> {
     for (const tool of TOOLS) findTool(tool)
     const database = await timed('MariaDB', () => startMariaDb(processes, folder))
     await run({ processes, folder, database, tally, matrix }, cluster, options)
+    if (options.all) matrix.save()
   } catch (error) {
     tally.fail('setup', error)
   }

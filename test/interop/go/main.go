@@ -221,5 +221,5 @@ func atOnce(c *checks, t transfer, log *callLog) {
 	for w := range wrong {
 		all = append(all, w)
 	}
-	c.equal(fmt.Sprintf("tcc: wrong among %d at once", n), all, []string{})
+	c.equal(fmt.Sprintf("parallel: wrong among %d at once", n), all, []string{})
 }
