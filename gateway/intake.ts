@@ -8,7 +8,15 @@ import type { Dialect } from '../tc-core/wire/fields.ts'
 import { type Frame, type Header, MAX_FRAME_BYTES } from '../tc-core/wire/frame.ts'
 import { readHeadMap } from '../tc-core/wire/head-map.ts'
 import { envelopeEnd, skipFields } from '../tc-core/wire/message.ts'
-import { isBadBody, plain, readBody, UnknownType, writeBody } from '../tc-core/wire/messages/index.ts'
+import {
+  isBadBody,
+  plain,
+  RegisterRM,
+  RegisterTM,
+  readBody,
+  UnknownType,
+  writeBody
+} from '../tc-core/wire/messages/index.ts'
 import { formatTraceparent, parseTraceparent } from '../tc-core/wire/trace-context.ts'
 import { envelopeFor, mergeResult, type Part } from './merged.ts'
 import { Pending, type PendingOwner } from './pending.ts'
@@ -80,7 +88,7 @@ export class Intake {
       bytes.copy(body, 2, bodyStart, bodyEnd)
       return { bytes: body, start: 0, end: body.length }
     }
-    if (!isKnownCodec(codec)) return refuse('SEATA_CODEC_UNKNOWN', serializerName(codec))
+    if (!isKnownCodec(codec)) return this.#unknownSerializer(session, frame, dialect)
     if (!isKnownCompressor(compressor)) return refuse('SEATA_COMPRESSOR_UNKNOWN', compressor)
     let body: Body = { bytes, start: bodyStart, end: bodyEnd }
     if (compressor !== 0) {
@@ -103,6 +111,15 @@ export class Intake {
     }
     if (body.end - body.start < 2) return refuse('SEATA_BODY_UNREADABLE', 'there is no type code')
     return body
+  }
+
+  /** Nobody can tell what it asks. The first that clients ask is to register, as TM or as RM: they pass over the answer to the other. */
+  #unknownSerializer(session: ClientSession, frame: Frame, dialect: Dialect): null {
+    const header = { ...frame, codec: Codec.Seata, compressor: 0 }
+    for (const type of session.client ? [0] : [RegisterTM.code, RegisterRM.code]) {
+      this.#error(session, header, dialect, type, 'SEATA_CODEC_UNKNOWN', serializerName(frame.codec))
+    }
+    return null
   }
 
   #registration(session: ClientSession, frame: Frame, dialect: Dialect, body: Body): void {

@@ -1,5 +1,6 @@
 // Java's "zip" bodies: one deflated entry with its data descriptor, and no central directory, for Java takes the bytes before it closes the archive.
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
+import { MAX_PACKED_PIECES } from './limits.ts'
 
 const ENTRY = 0x04034b50
 const DESCRIPTOR = 0x08074b50
@@ -38,6 +39,7 @@ export function unpackZip(body: Buffer, max: number): Buffer {
   let total = 0
   let pos = 0
   while (pos + HEADER_BYTES <= body.length && body.readUInt32LE(pos) === ENTRY) {
+    if (entries.length === MAX_PACKED_PIECES) throw new Error(`more than ${MAX_PACKED_PIECES} entries in an archive`)
     if (body.readUInt16LE(pos + 8) !== DEFLATED) throw new Error('an entry that is not deflated')
     const sizesFollow = (body.readUInt16LE(pos + 6) & SIZES_FOLLOW) !== 0
     const sumInFront = body.readUInt32LE(pos + 14)

@@ -9,11 +9,12 @@ import {
   zstdDecompressSync
 } from 'node:zlib'
 import Bunzip from 'seek-bzip'
+import { pack7z, unpack7z } from './compress-7z.ts'
 import { unpackLz4 } from './compress-lz4.ts'
 import { packZip, unpackZip } from './compress-zip.ts'
 import { MAX_SLOW_UNPACKED_BYTES } from './limits.ts'
 
-/** The frame's compressor byte. 7z is the one that is not spoken: Seata left it out of its clients with 1.8. */
+/** The frame's compressor byte. Seata left 7z out of its clients with 1.8. */
 export const Compressor = { None: 0, Gzip: 1, Zip: 2, SevenZ: 3, Bzip2: 4, Lz4: 5, Deflater: 6, Zstd: 7 } as const
 
 interface Algorithm {
@@ -29,6 +30,10 @@ const algorithms: readonly (Algorithm | undefined)[] = Object.assign([] as (Algo
     decompress: (b, maxOutputLength) => gunzipSync(b, { maxOutputLength })
   },
   [Compressor.Zip]: { compress: packZip, decompress: unpackZip },
+  [Compressor.SevenZ]: {
+    compress: pack7z,
+    decompress: (b, max) => unpack7z(b, Math.min(max, MAX_SLOW_UNPACKED_BYTES))
+  },
   [Compressor.Bzip2]: { decompress: (b, max) => unpackBzip2(b, Math.min(max, MAX_SLOW_UNPACKED_BYTES)) },
   [Compressor.Lz4]: { decompress: unpackLz4 },
   [Compressor.Deflater]: {

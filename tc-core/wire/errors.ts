@@ -96,7 +96,7 @@ export const ERRORS = {
   SEATA_BODY_UNREADABLE: runtime('cannot read the message: %s'),
   SEATA_CODEC_UNKNOWN: runtime('serializer %s is not supported, use seata or protobuf'),
   SEATA_COMPRESSOR_UNKNOWN: runtime(
-    'compressor %s is not supported, use one of none, gzip, zip, bzip2, lz4, deflater, zstd'
+    'compressor %s is not supported, use one of none, gzip, zip, 7z, bzip2, lz4, deflater, zstd'
   ),
   SEATA_NOT_A_REQUEST: runtime('message type %s is not a request to a coordinator'),
 

@@ -17,15 +17,17 @@ export function failedResult(
   globalStatus: number = unknownStatus(requestType)
 ): AnyMessage {
   const result = requestType > 0 ? messages.find(requestType + 1) : undefined
+  const msg = errorMessage(code, ...details)
   const type = result && 'resultCode' in result.fields ? result.code : GlobalStatusResult.code
   return {
     type,
     resultCode: ResultCode.Failed,
-    msg: errorMessage(code, ...details),
+    msg,
     transactionExceptionCode: exceptionOrdinal(ERRORS[code].exception, version),
     globalStatus: statusFor(globalStatus, version),
     identified: false,
-    version: requestType >= RegisterTM.code ? '' : undefined
+    // A failed registration has no msg before v2; Java tells its user what is in here instead.
+    version: requestType >= RegisterTM.code ? msg : undefined
   } as AnyMessage
 }
 

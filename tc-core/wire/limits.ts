@@ -52,7 +52,9 @@ export const MAX_UNSENT_BYTES = 1024 * 1024
 export const MAX_UNSENT_BYTES_HARD = 64 * 1024 * 1024
 /** Bytes of unfinished frames that all connections of a gateway may hold together. */
 export const MAX_HELD_BYTES = 256 * 1024 * 1024
-/** Bytes that may come out of a body packed with bzip2, which takes about a second for 10 MB. */
+/** Bytes that may come out of a body packed with bzip2, which takes about a second for 10 MB, or 7z. */
 export const MAX_SLOW_UNPACKED_BYTES = 1024 * 1024
+/** Entries of a body packed with zip, chunks of one packed with 7z: each takes time of its own. Java's are one entry, and some 16 chunks a MiB. */
+export const MAX_PACKED_PIECES = 64
 /** Bytes of a snapshot's chunk. */
 export const CHUNK_BYTES = 256 * 1024

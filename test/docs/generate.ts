@@ -131,6 +131,7 @@ ${tableOf(['code', 'effect', 'text'], errorRows(false))}
 const FEATURES: Readonly<Record<string, string>> = {
   tm: 'begin, commit, rollback, status',
   tcc: 'TCC, with branches that refuse once',
+  parallel: 'forty transactions at once',
   at: 'AT: insert, update, delete, undo',
   lock: 'AT locks: conflict, retry, SELECT FOR UPDATE',
   timeout: 'timeouts',

@@ -4,7 +4,8 @@ import { connect } from 'node:net'
 import test from 'ava'
 import { Reader, Writer } from '../../tc-core/wire/bytes.ts'
 import { BranchStatus, BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
-import { FrameReader, writeFrame } from '../../tc-core/wire/frame.ts'
+import { decompress } from '../../tc-core/wire/compress.ts'
+import { FrameReader, MAX_FRAME_BYTES, writeFrame } from '../../tc-core/wire/frame.ts'
 import type { AnyMessage } from '../../tc-core/wire/message.ts'
 import { readBody } from '../../tc-core/wire/messages/index.ts'
 import { PACKAGES, readProtobuf, writeProtobuf } from '../../tc-core/wire/messages/protobuf.ts'
@@ -30,7 +31,8 @@ class Peer {
     this.socket = connect(port, '127.0.0.1')
     const reader = new FrameReader(
       ({ messageType, codec, compressor, id, bytes, bodyStart, bodyEnd }) => {
-        const body = Buffer.from(bytes.subarray(bodyStart, bodyEnd))
+        const packed = Buffer.from(bytes.subarray(bodyStart, bodyEnd))
+        const body = compressor === 0 ? packed : decompress(compressor, packed, MAX_FRAME_BYTES)
         const context = { package: '' }
         const protobuf = codec === 2
         const message = protobuf
@@ -112,22 +114,37 @@ test('a body in protobuf that cannot be read gets a failed result in protobuf, a
   t.like(await p.answer(2), { message: { identified: true } })
 })
 
-test('serializers of Java alone are refused by name, in a form that every client reads', async (t) => {
+test('serializers of Java alone are refused by name, in the result of whatever registration it was', async (t) => {
   const p = await peer(t)
   const names = { 4: 'kryo', 8: 'fst', 22: 'hessian', 86: 'fury', 87: 'fory', 100: 'fastjson2' }
   for (const [codec, name] of Object.entries(names)) {
     p.sendBody(Buffer.from('an object of Java'), Number(codec), Number(codec))
-    const { codec: answered, message } = await p.answer(Number(codec))
-    t.is(answered, 1)
-    t.is(message.resultCode, 0)
-    t.is(message.msg, `RuntimeException[serializer ${name} is not supported, use seata or protobuf]`)
+    for (const type of [102, 104]) {
+      const { codec: answered, message } = await p.next(
+        (came) => came.id === Number(codec) && came.message.type === type
+      )
+      t.is(answered, 1)
+      t.false(message.identified)
+      // What Java shows of it.
+      t.is(message.version, `RuntimeException[serializer ${name} is not supported, use seata or protobuf]`)
+    }
   }
+  p.send({ type: 101, ...identity }, 1, PACKAGES[1])
+  t.like(await p.answer(1), { message: { identified: true } })
+  p.sendBody(Buffer.from('an object of Java'), 22, 2)
+  const { message } = await p.answer(2)
+  t.is(message.resultCode, 0)
+  t.is(message.msg, 'RuntimeException[serializer hessian is not supported, use seata or protobuf]')
 })
 
-test('7z is refused with the list of what is spoken; what is only unpacked is answered without compression', async (t) => {
+test('unknown compressors are refused with the list of what is spoken; what is only unpacked is answered without compression', async (t) => {
   const p = await peer(t)
-  p.sendBody(javaCompressors().get('7z')!, 1, 1, 0, 3)
-  t.regex((await p.answer(1)).message.msg, /compressor 3 is not supported, use one of none, gzip, zip, bzip2, lz4/)
+  p.sendBody(javaCompressors().get('raw')!, 1, 1, 0, 8)
+  t.regex((await p.answer(1)).message.msg, /compressor 8 is not supported, use one of none, gzip, zip, 7z, bzip2, lz4/)
+  p.sendBody(javaCompressors().get('7z')!, 1, 3, 0, 3)
+  const { message, ...header } = await p.answer(3)
+  t.is(header.compressor, 3)
+  t.regex(message.msg, /register as TM or RM first/)
   for (const [name, compressor] of [
     ['bzip2', 4],
     ['lz4', 5]

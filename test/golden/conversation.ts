@@ -97,9 +97,13 @@ export class Unwrapper {
     this.#envelopes.set(d.id, keys)
   }
 
+  pongKey(id: number): string {
+    return this.#key(`pong ${id}`)
+  }
+
   received(decoded: Decoded): Answer[] {
     const { id, message, messageType } = decoded
-    if (messageType === MessageType.Pong) return [{ key: this.#key(`pong ${id}`), form: 'heartbeat', decoded }]
+    if (messageType === MessageType.Pong) return [{ key: this.pongKey(id), form: 'heartbeat', decoded }]
     if (!message) return [{ key: this.#key(id), form: 'alone', decoded }]
     if (messageType !== MessageType.Response) {
       return [{ key: requestKey(message), form: 'request', decoded, message }]

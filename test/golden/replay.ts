@@ -3,8 +3,9 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
+import { Writer } from '../../tc-core/wire/bytes.ts'
 import { MessageType } from '../../tc-core/wire/codes.ts'
-import { FrameReader } from '../../tc-core/wire/frame.ts'
+import { FrameReader, writeFrame } from '../../tc-core/wire/frame.ts'
 import {
   type Answer,
   type Decoded,
@@ -48,6 +49,8 @@ class Connection {
   readonly captured: Unwrapper
   readonly ours: Unwrapper
   closed = false
+  /** Ids of our own heartbeats: no client has them. */
+  nextPing = -1000
 
   constructor(number: number, port: number, received: (answers: Answer[]) => void, shortMsg: () => boolean) {
     this.captured = new Unwrapper(number)
@@ -79,6 +82,8 @@ export class Replay {
   /** Transactions of this conversation; the captured server drove older ones, too. */
   readonly #begun = new Set<string>()
   readonly #expected: Promise<void>[] = []
+  /** Answers of the RM that are on their way: what another connection says after them has to come after them. */
+  readonly #onTheWay: Promise<void>[] = []
   #wake = Promise.withResolvers<void>()
   readonly differences: Difference[] = []
   /** Answers that were held against Java's. */
@@ -119,8 +124,21 @@ export class Replay {
     if (!answer) return
     const message = this.#translation.of(answer.decoded.message) as Message
     const bytes = encode({ ...answer.decoded, id: request.decoded.id }, message, this.#isGo)
-    const { socket } = this.#connection(answer.conn)
-    setTimeout(() => socket.write(bytes), Math.min(answer.after, LONGEST_PAUSE_MS))
+    this.#onTheWay.push(this.#deliver(answer, bytes))
+  }
+
+  /** Until it was read: what comes after it on the connection, a heartbeat, has been answered. */
+  async #deliver(answer: RmAnswer, bytes: Buffer): Promise<void> {
+    const connection = this.#connection(answer.conn)
+    await sleep(Math.min(answer.after, LONGEST_PAUSE_MS))
+    connection.socket.write(bytes)
+    const id = connection.nextPing--
+    const ping = new Writer()
+    const { version, codec } = answer.decoded
+    writeFrame(ping, { version, messageType: MessageType.Ping, codec, compressor: 0, id }, Buffer.alloc(0))
+    connection.socket.write(ping.written)
+    const key = connection.ours.pongKey(id)
+    while (!this.#came.delete(key) && !connection.closed) await this.#wake.promise
   }
 
   async run(): Promise<readonly Difference[]> {
@@ -138,7 +156,8 @@ export class Replay {
         if (asked) await Promise.all(this.#expected.splice(0))
         asked = true
         await sleep(Math.min(at - before, LONGEST_PAUSE_MS))
-        this.#send(frame)
+        if (this.#isOfRm(frame)) await Promise.all(this.#onTheWay.splice(0))
+        else this.#send(frame)
       } else if (frame.hex !== undefined) this.#expect(frame)
       if (!Number.isNaN(at)) before = at
     }
@@ -176,6 +195,12 @@ export class Replay {
     this.#wake = Promise.withResolvers()
   }
 
+  /** The RM answers when it is asked, not when it was. */
+  #isOfRm(frame: CapturedFrame): boolean {
+    const [d] = frame.hex === undefined ? [] : decode(Buffer.from(frame.hex, 'hex'), this.#isGo)
+    return d?.messageType === MessageType.Response && d.message !== undefined && BRANCH_RESULTS.includes(d.message.type)
+  }
+
   #send(frame: CapturedFrame): void {
     const connection = this.#connection(frame.conn)
     if (frame.event !== undefined) {
@@ -190,7 +215,6 @@ export class Replay {
     if (!d?.message || more.length > 0) return void connection.socket.write(raw)
     connection.captured.sent(d)
     connection.ours.sent(d)
-    if (d.messageType === MessageType.Response && BRANCH_RESULTS.includes(d.message.type)) return
     const message = this.#translation.of(d.message) as Message
     connection.socket.write(isDeepStrictEqual(message, d.message) ? raw : encode(d, message, this.#isGo))
   }

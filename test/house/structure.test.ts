@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** What a room may take from npm. Node's own modules are free, but for the core. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  'tc-core/wire': ['@opentelemetry/api', 'protobufjs', 'seek-bzip'],
+  'tc-core/wire': ['@napi-rs/lzma', '@opentelemetry/api', 'protobufjs', 'seek-bzip'],
   'tc-core/storage': ['@grpc/grpc-js', 'lmdb', 'protobufjs', 'redis'],
   'tc-core/host': ['@opentelemetry/api', 'hashring'],
   gateway: ['@fastify/http-proxy', '@opentelemetry/api', 'fastify', 'hashring'],

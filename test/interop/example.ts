@@ -2,7 +2,7 @@
 import { cpSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { findTool } from './processes.ts'
+import { download, findTool, MAVEN } from './processes.ts'
 import type { Stage } from './stage.ts'
 
 const EXAMPLE = resolve(import.meta.dirname, '../../examples/first-transaction')
@@ -32,7 +32,7 @@ export async function runExample({ processes, folder, tally }: Stage, coordinato
     `-Dcoordinator=${coordinator}`
   ]
   const onLine = (line: string) => void said.push(stripVTControlCharacters(line))
-  await processes.run('example', { command: findTool('mvn'), args, cwd: copy, onLine }, RUN_MS)
+  await download(processes.run('example', { command: findTool('mvn'), args, cwd: copy, onLine }, RUN_MS), MAVEN)
   for (const [i, expected] of EXPECTED.entries()) {
     const line = said[i] ?? 'nothing'
     tally.check(expected.test(line), `example: ${line.trim()}`)

@@ -3,7 +3,7 @@ import { cpSync, globSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { parseVersion, V1_5_0, V2_3_0 } from '../../tc-core/wire/version.ts'
 import type { Database } from './mariadb.ts'
-import { download, findTool, type Processes } from './processes.ts'
+import { download, findTool, MAVEN, type Processes } from './processes.ts'
 
 const SOURCES = join(import.meta.dirname, 'java')
 const APACHE = 'org.apache.seata'
@@ -74,7 +74,7 @@ export class JavaClient {
       },
       BUILD_MS
     )
-    await download(build, 'Maven Central (or the mirror in ~/.m2/settings.xml)')
+    await download(build, MAVEN)
   }
 
   /** Gives each line that the program prints, and fails when the program does. */

@@ -27,9 +27,10 @@ export class Matrix {
     features[feature] = null
   }
 
-  /** Clients that were not run keep what was seen of them before. */
+  /** What was not run keeps what was seen of it before. */
   save(): void {
-    const all = { ...(existsSync(FILE) ? savedResults() : {}), ...this.results }
+    const all: Results = existsSync(FILE) ? savedResults() : {}
+    for (const [client, features] of Object.entries(this.results)) all[client] = { ...all[client], ...features }
     writeFileSync(FILE, `${JSON.stringify(all, null, 2)}\n`)
   }
 }

@@ -9,8 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** A reason to give up that needs no stack trace. */
 export class InteropError extends Error {}
 
+/** What Maven and Go say then; Maven looks for its plugins first. */
 const UNREACHABLE =
-  /Could not transfer|Unknown host|Connection refused|Connection timed out|no such host|dial tcp|i\/o timeout|TLS handshake/i
+  /No plugin found for prefix|Could not transfer|Unknown host|Connection refused|Connection timed out|no such host|dial tcp|i\/o timeout|TLS handshake/i
+
+export const MAVEN = 'Maven Central (or the mirror in ~/.m2/settings.xml)'
 
 /** Runs what downloads. What came once is kept by its own tool (~/.m2, Go's module cache); a registry that is not there is named. */
 export async function download(build: Promise<void>, registry: string): Promise<void> {

@@ -8,7 +8,19 @@ export const CI_VERSIONS = ['1.4.2', '1.6.1', '2.1.0', '2.6.0']
 export const CLUSTER_VERSIONS = ['1.6.1', '2.6.0']
 
 /** The scenarios of the Java program, in its order. */
-export const SCENARIOS = ['tm', 'tcc', 'at', 'gateways', 'lock', 'timeout', 'order', 'xa', 'saga', 'reconnect'] as const
+export const SCENARIOS = [
+  'tm',
+  'tcc',
+  'parallel',
+  'at',
+  'gateways',
+  'lock',
+  'timeout',
+  'order',
+  'xa',
+  'saga',
+  'reconnect'
+] as const
 export type Scenario = (typeof SCENARIOS)[number]
 
 export function allBut(...kept: readonly Scenario[]): Scenario[] {
@@ -19,19 +31,26 @@ export interface Setting {
   /** Its name among the features. */
   readonly feature: string
   readonly properties: Readonly<Record<string, string>>
+  /** What is run of it; a few scenarios if it does not say. */
+  readonly scenarios?: readonly Scenario[]
   /** A class without which this Seata does not offer it; the package is that of the newest. */
   readonly needs?: string
 }
 
-const compressor = (name: string, needs: string): Setting => ({
+/** `called` is its name in Seata's settings. */
+const compressor = (name: string, needs: string, called = name): Setting => ({
   feature: `compressor ${name}`,
-  properties: { 'transport.compressor': name },
+  properties: { 'transport.compressor': called },
   needs: `org.apache.seata.compressor.${needs}Compressor`
 })
+
+/** What is run of most settings. */
+export const SETTING_SCENARIOS: readonly Scenario[] = ['tm', 'tcc', 'at']
 
 export const SETTINGS: readonly Setting[] = [
   {
     feature: 'batching the other way',
+    scenarios: [...SETTING_SCENARIOS, 'parallel'],
     properties: {
       'transport.enableClientBatchSendRequest': 'false',
       'transport.enableTmClientBatchSendRequest': 'true',
@@ -48,11 +67,10 @@ export const SETTINGS: readonly Setting[] = [
   compressor('bzip2', 'bzip2.BZip2'),
   compressor('lz4', 'lz4.Lz4'),
   compressor('deflater', 'deflater.Deflater'),
-  compressor('zstd', 'zstd.Zstd')
+  compressor('zstd', 'zstd.Zstd'),
+  // Where it is in the list decides who tries it in a CI run: this one has to be 1.4.2, and zstd a later one.
+  compressor('7z', 'sevenz.SevenZ', 'sevenz')
 ]
-
-/** What is run of each setting. */
-export const SETTING_SCENARIOS: readonly Scenario[] = ['tm', 'tcc', 'at']
 
 /** The settings of one version: all of them, or its share, so that the versions of a run try all of them together. */
 export function settingsOf(index: number, versions: number, all: boolean): readonly Setting[] {

@@ -8,7 +8,7 @@ import { ClusterUnderTest } from './cluster.ts'
 import { runAtCluster, runDiscovery } from './cluster-rounds.ts'
 import { type Coordinator, startCoordinator } from './coordinator.ts'
 import { runExample } from './example.ts'
-import { runGo } from './go-client.ts'
+import { GoClient } from './go-client.ts'
 import { JavaClient } from './java-client.ts'
 import { startMariaDb } from './mariadb.ts'
 import { Matrix } from './matrix.ts'
@@ -20,6 +20,7 @@ import {
   CLUSTER_VERSIONS,
   SCENARIOS,
   SETTING_SCENARIOS,
+  SETTINGS,
   type Setting,
   settingsOf
 } from './rounds.ts'
@@ -30,7 +31,7 @@ const USAGE = `node test/interop/run.ts [options]
   --versions A,B      versions of seata-all; default ${CI_VERSIONS.join()}
   --all               every version, every setting, and all of them through a cluster; writes test/interop/matrix.json
   --server HOST:PORT  a coordinator that already runs; default: the project's own is started, and then a cluster of it
-  --skip A,B          what to leave out: ${SCENARIOS.join(', ')}, settings, go, cluster
+  --skip A,B          what to leave out: ${SCENARIOS.join(', ')}, go, cluster, settings, or some: ${SETTINGS.map(({ feature }) => feature).join(', ')}
   --logs DIR          keep the logs of all programs there`
 
 const TOOLS = ['java', 'javac', 'mvn', 'mariadbd', 'mariadb-install-db', 'go']
@@ -73,6 +74,18 @@ function readOptions(): Options {
   }
 }
 
+/** What each part took. */
+const took: string[] = []
+
+async function timed<T>(part: string, work: () => Promise<T>): Promise<T> {
+  const from = performance.now()
+  try {
+    return await work()
+  } finally {
+    took.push(`${part} ${Math.round((performance.now() - from) / 1000)} s`)
+  }
+}
+
 /** Ends the coordinator under the client's open transaction, and starts it again. */
 const RESTART_LINE = 'ok reconnect: status before the restart'
 
@@ -92,14 +105,37 @@ async function runVersion(
       (error) => stage.tally.fail('restart', error)
     )
   }
-  await runClient(client, stage, { name: 'one', coordinator: at.address, skipped }, { line })
-  for (const { feature, properties, needs } of skip.includes('settings') ? [] : settings) {
+  if (SCENARIOS.some((scenario) => !skipped.includes(scenario))) {
+    await runClient(client, stage, { name: 'one', coordinator: at.address, skipped }, { line })
+  }
+  for (const { feature, properties, needs, scenarios } of settings) {
+    if (skip.includes('settings') || skip.includes(feature)) continue
     console.log(`seata-all ${client.version}, ${feature}`)
     const name = feature.replaceAll(' ', '-')
-    const round = { name, feature, coordinator: at.address, properties, skipped: allBut(...SETTING_SCENARIOS) }
+    const round = {
+      name,
+      feature,
+      coordinator: at.address,
+      properties,
+      skipped: allBut(...(scenarios ?? SETTING_SCENARIOS))
+    }
     const offered = await runClient(client, stage, needs === undefined ? round : { ...round, needs })
     if (!offered) console.log('not offered')
   }
+}
+
+/** Null when it could not be built. */
+async function runGo(stage: Stage, address: string): Promise<GoClient | null> {
+  console.log('seata-go 1.2.0')
+  const go = new GoClient(stage)
+  try {
+    await timed('go built', () => go.build())
+  } catch (error) {
+    stage.tally.fail('go', error)
+    return null
+  }
+  await timed('go', () => go.run(address).catch((error) => stage.tally.fail('go', error)))
+  return go
 }
 
 async function run(stage: Stage, cluster: ClusterUnderTest, options: Options): Promise<void> {
@@ -108,19 +144,17 @@ async function run(stage: Stage, cluster: ClusterUnderTest, options: Options): P
   const coordinator = options.server === undefined ? await startCoordinator(processes, folder) : null
   const address = options.server ?? coordinator!.address
   console.log(`coordinator ${address}\nexamples/first-transaction`)
-  await runExample(stage, address).catch((error) => tally.fail('example', error))
-  if (!skip.includes('go')) {
-    console.log('seata-go 1.2.0')
-    await runGo(stage, address).catch((error) => tally.fail('go', error))
-  }
+  await timed('example', () => runExample(stage, address).catch((error) => tally.fail('example', error)))
+  const go = skip.includes('go') ? null : await runGo(stage, address)
   const built: JavaClient[] = []
   for (const [i, version] of versions.entries()) {
     console.log(`seata-all ${version}`)
     const client = new JavaClient(processes, folder, version)
     try {
-      await client.build()
+      await timed(`${version} built`, () => client.build())
       built.push(client)
-      await runVersion(client, stage, options, { address, coordinator }, settingsOf(i, versions.length, all))
+      const settings = settingsOf(i, versions.length, all)
+      await timed(version, () => runVersion(client, stage, options, { address, coordinator }, settings))
     } catch (error) {
       tally.fail(version, error)
     }
@@ -128,13 +162,19 @@ async function run(stage: Stage, cluster: ClusterUnderTest, options: Options): P
     if (all) stage.matrix.save()
   }
   if (options.server !== undefined || skip.includes('cluster')) return
-  await cluster.start()
+  await timed('cluster started', () => cluster.start())
+  if (go) {
+    console.log('seata-go 1.2.0 at one gateway of a cluster')
+    await timed('go at a cluster', () =>
+      go.runAtCluster(cluster).catch((error) => tally.fail('go at a cluster', error))
+    )
+  }
   const clustered = all ? built : built.filter(({ version }) => CLUSTER_VERSIONS.includes(version))
   for (const [round, client] of clustered.entries()) {
     console.log(`seata-all ${client.version} at a cluster of three nodes and two gateways, ${cluster.grouplist}`)
     const failed = (error: unknown) => tally.fail(`${client.version} at a cluster`, error)
-    await runAtCluster(client, stage, cluster, skip, round).catch(failed)
-    await runDiscovery(client, stage, cluster, skip).catch(failed)
+    await timed(`${client.version} at a cluster`, () => runAtCluster(client, stage, cluster, skip, round).catch(failed))
+    await timed(`${client.version} raft`, () => runDiscovery(client, stage, cluster, skip).catch(failed))
     if (all) stage.matrix.save()
   }
 }
@@ -161,12 +201,14 @@ async function main(): Promise<never> {
   const matrix = new Matrix()
   try {
     for (const tool of TOOLS) findTool(tool)
-    const database = await startMariaDb(processes, folder)
+    const database = await timed('MariaDB', () => startMariaDb(processes, folder))
     await run({ processes, folder, database, tally, matrix }, cluster, options)
+    if (options.all) matrix.save()
   } catch (error) {
     tally.fail('setup', error)
   }
   await processes.end()
+  console.log(`took: ${took.join(', ')}`)
   console.log(`${tally.passed} passed, ${tally.failed} failed`)
   process.exit(tally.failed === 0 && tally.passed > 0 ? 0 : 1)
 }

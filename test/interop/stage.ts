@@ -14,10 +14,10 @@ export interface Stage {
 }
 
 /** The program says which transactions it begins: for whoever is to strike at them, not for people. */
-const BEGUN = /^begun (\S+)$/
+export const BEGUN = /^begun (\S+)$/
 
 /** A check, and the scenario that it is of. */
-const CHECK = /^(ok|FAILED) (\w+): /
+export const CHECK = /^(ok|FAILED) (\w+): /
 /** What the program prints instead of anything when its Seata has not what is tried. */
 const NOT_OFFERED = 'not offered'
 

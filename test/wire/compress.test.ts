@@ -1,30 +1,33 @@
 // Compressed bodies, up to a limit and with garbage refused; and head maps.
 import { randomBytes } from 'node:crypto'
+import { crc32 } from 'node:zlib'
 import test from 'ava'
 import { ShortInput, Writer } from '../../tc-core/wire/bytes.ts'
 import { Compressor, compress, decompress, isKnownCompressor } from '../../tc-core/wire/compress.ts'
 import { MAX_FRAME_BYTES } from '../../tc-core/wire/frame.ts'
 import { readHeadMap, writeHeadMap } from '../../tc-core/wire/head-map.ts'
+import { MAX_PACKED_PIECES, MAX_SLOW_UNPACKED_BYTES } from '../../tc-core/wire/limits.ts'
 import { javaCompressors } from '../golden/golden.ts'
 import { hex } from './frames.ts'
 
 const { Gzip, Zip, SevenZ, Bzip2, Lz4, Deflater, Zstd } = Compressor
-const packers = [Gzip, Zip, Deflater, Zstd]
+const packers = [Gzip, Zip, SevenZ, Deflater, Zstd]
 const magic = new Map([
   [Gzip, '1f8b08'],
   [Zip, '504b0304'],
+  [SevenZ, '377abcaf271c'],
   [Deflater, '789c'],
   [Zstd, '28b52ffd']
 ])
 const body = Buffer.from('000f0025'.repeat(100), 'hex')
 
-test('none, gzip, zip, bzip2, lz4, deflater and zstd are known, and nothing else', (t) => {
+test('none and the seven of Seata are known, and nothing else', (t) => {
   const answers = Array.from({ length: 256 }, (_, compressor) => isKnownCompressor(compressor))
   t.deepEqual(
     answers.flatMap((yes, compressor) => (yes ? [compressor] : [])),
-    [0, 1, 2, 4, 5, 6, 7]
+    [0, 1, 2, 3, 4, 5, 6, 7]
   )
-  for (const compressor of [SevenZ, 8, 255, -1]) {
+  for (const compressor of [8, 255, -1]) {
     t.throws(() => decompress(compressor, body, 1000), { message: `compressor ${compressor} is not known` })
   }
 })
@@ -40,10 +43,11 @@ for (const compressor of packers) {
   })
 
   test(`compressor ${compressor}: as much as the limit comes out, and not one byte more`, (t) => {
-    for (const limit of [body.length, MAX_FRAME_BYTES]) {
+    for (const limit of [body.length, compressor === SevenZ ? MAX_SLOW_UNPACKED_BYTES : MAX_FRAME_BYTES]) {
       const bytes = Buffer.alloc(limit + 1, 'x')
       t.is(decompress(compressor, compress(compressor, bytes.subarray(1)), limit).length, limit)
-      t.throws(() => decompress(compressor, compress(compressor, bytes), limit), { code: 'ERR_BUFFER_TOO_LARGE' })
+      const refused = t.throws(() => decompress(compressor, compress(compressor, bytes), limit))
+      t.regex(refused.message, /larger than|more than/)
     }
   })
 
@@ -61,10 +65,12 @@ for (const compressor of packers) {
   })
 }
 
-test('a damaged checksum throws in gzip, zip and deflater', (t) => {
+test('a damaged checksum throws in gzip, zip, 7z and deflater', (t) => {
   for (const [compressor, fromEnd] of [
     [Gzip, 8],
     [Zip, 12],
+    // Of the header; that of the body is in it.
+    [SevenZ, 1],
     [Deflater, 1]
   ] as const) {
     const packed = Buffer.from(compress(compressor, body))
@@ -89,12 +95,21 @@ test('what is packed with another compressor is refused by each', (t) => {
   }
 })
 
-test('bzip2 and lz4: what is cut off or damaged throws or gives other bytes, and never more than the limit', (t) => {
+test('bzip2, lz4 and 7z: what is cut off or damaged throws or gives other bytes, and never more than the limit', (t) => {
   const java = javaCompressors()
   for (const [name, id, whole] of [
     // Of bzip2 the data end with the block; what follows is its checksum.
     ['big-bzip2', Bzip2, 80],
-    ['big-lz4', Lz4, java.get('big-lz4')!.length]
+    ['big-lz4', Lz4, java.get('big-lz4')!.length],
+    // The rest is zeros.
+    [
+      'big-7z',
+      SevenZ,
+      java
+        .get('big-7z')!
+        .toString('hex')
+        .replace(/(00)+$/, '').length / 2
+    ]
   ] as const) {
     const packed = java.get(name)!
     for (let n = 0; n < whole; n++) t.throws(() => decompress(id, packed.subarray(0, n), 1500), undefined, `${n}`)
@@ -123,9 +138,88 @@ test('a bomb is refused before it fills the memory: lz4, bzip2, zip of many entr
   const entry = Buffer.from(compress(Zip, Buffer.alloc(MAX_FRAME_BYTES / 4)))
   t.is(decompress(Zip, Buffer.concat([entry, entry, entry, entry]), MAX_FRAME_BYTES).length, MAX_FRAME_BYTES)
   t.throws(() => decompress(Zip, Buffer.concat(new Array(5).fill(entry)), MAX_FRAME_BYTES))
+  // Of nothing, but each takes its time: 8 MiB of them two seconds.
+  const nothing = Buffer.from(compress(Zip, Buffer.alloc(0)))
+  t.is(decompress(Zip, Buffer.concat(new Array(MAX_PACKED_PIECES).fill(nothing)), 0).length, 0)
+  t.throws(() => decompress(Zip, Buffer.concat(new Array(MAX_PACKED_PIECES + 1).fill(nothing)), 0), {
+    message: /more than 64 entries/
+  })
   // 1,100,000 zeros, as `bzip2 -9` packs them.
   const zeros = hex('683931415926535948bfb73400086cc008c00002000008200030cc0529a68a506c25283c5dc914e1424122fedcd0')
   t.throws(() => decompress(Bzip2, zeros, MAX_FRAME_BYTES), { message: /more than 1048576 bytes/ })
+})
+
+/** One of Java's, with its header or what is packed changed, and right checksums of both. */
+function archive(
+  header: (hex: string) => string,
+  packed: (packed: Buffer) => Buffer = (all) => all,
+  golden = javaCompressors().get('7z')!
+): Buffer {
+  const at = 32 + golden.readUInt32LE(12)
+  const inside = packed(golden.subarray(32, at))
+  const changed = hex(header(golden.toString('hex', at, at + golden.readUInt32LE(20))))
+  const start = Buffer.from(golden.subarray(0, 32))
+  start.writeUInt32LE(inside.length, 12)
+  start.writeUInt32LE(changed.length, 20)
+  start.writeUInt32LE(crc32(changed), 28)
+  start.writeUInt32LE(crc32(start.subarray(12)), 8)
+  return Buffer.concat([start, inside, changed])
+}
+
+/** What Java's header says of the stream: 47 bytes as they are, 43 come out. */
+const PACKED = '092f'
+const UNPACKED = '0c2b'
+const number = (n: number) => `f0${u32(n)}`
+const u32 = (n: number) => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(n)
+  return bytes.toString('hex')
+}
+
+test('7z: an archive that is not of one stream with one method is refused', (t) => {
+  const unpack = (bytes: Buffer) => decompress(SevenZ, bytes, 1000)
+  t.is(unpack(archive((header) => header)).toString('hex'), javaCompressors().get('raw')!.toString('hex'))
+  const elsewhere = /an archive that Seata does not write/
+  for (const [from, to, message] of [
+    ['070b01', '070b02', elsewhere],
+    ['000121210116', '000221210116', elsewhere],
+    ['060001', '060002', elsewhere],
+    ['21210116', '31210116', /several methods/],
+    ['21210116', '21010116', /method 1 of 7z is not known/],
+    ['21210116', '00', /method 0 of 7z is not known/],
+    [UNPACKED, '0c2c', /not as long/],
+    ['0a0165', '0a0166', /checksum/]
+  ] as [string, string, RegExp][]) {
+    t.throws(() => unpack(archive((header) => header.replace(from, to))), { message }, `${from} ${to}`)
+  }
+})
+
+test('7z: what is damaged before its checksums were made throws', (t) => {
+  const big = javaCompressors().get('big-7z')!
+  const same = (header: string) => header
+  for (let bit = 0; bit < big.readUInt32LE(12) * 8; bit++) {
+    const flipped = archive(
+      same,
+      (packed) => Buffer.from(packed.map((byte, i) => (i === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))),
+      big
+    )
+    t.throws(() => decompress(SevenZ, flipped, 1500), undefined, `bit ${bit}`)
+  }
+})
+
+test('7z: a bomb is refused before anything is unpacked, whatever its header says', (t) => {
+  const refused = (stream: Buffer[], size: number, message: RegExp) => {
+    const packed = Buffer.concat([...stream, hex('00')])
+    const sized = (header: string) =>
+      header.replace(PACKED, `09${number(packed.length)}`).replace(UNPACKED, `0c${number(size)}`)
+    const bomb = archive(sized, () => packed)
+    t.throws(() => decompress(SevenZ, bomb, MAX_FRAME_BYTES), { message })
+  }
+  // A chunk that says that 2 MiB come out of it.
+  const chunks = new Array<Buffer>(40).fill(hex('ff ffff 000a 5d 0000000000000000000000'))
+  refused(chunks, 40 * 2 ** 21, /more than 1048576 bytes/)
+  refused(chunks, 1000, /not as long as it should be/)
+  refused(new Array<Buffer>(65).fill(hex('01 0000 78')), 65, /more than 64 chunks/)
 })
 
 const read = (bytes: Buffer, start = 0, end = bytes.length) => readHeadMap(bytes, start, end)

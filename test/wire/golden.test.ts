@@ -48,7 +48,9 @@ test('java-compressors: whatever Java packed gives the body back, and ours can b
     ['zstd', Compressor.Zstd, raw],
     ['big-zip', Compressor.Zip, big],
     ['big-bzip2', Compressor.Bzip2, big],
-    ['big-lz4', Compressor.Lz4, big]
+    ['big-lz4', Compressor.Lz4, big],
+    ['7z', Compressor.SevenZ, raw],
+    ['big-7z', Compressor.SevenZ, big]
   ] as [string, number, Buffer][]) {
     t.deepEqual(decompress(id, golden.get(name)!, body.length), body, name)
     t.throws(() => decompress(id, golden.get(name)!, body.length - 1), undefined, name)

@@ -1,4 +1,4 @@
-// TCC on seata-go against a coordinator, HOST:PORT as the argument. Prints a line for each check, "N passed, N failed" as the last one.
+// TM and TCC on seata-go against a coordinator, HOST:PORT as the argument. Prints a line for each check, "N passed, N failed" as the last one.
 package main
 
 import (
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/seata/seata-go/pkg/client"
+	"github.com/seata/seata-go/pkg/protocol/message"
+	"github.com/seata/seata-go/pkg/remoting/getty"
 	"github.com/seata/seata-go/pkg/rm/tcc"
 	"github.com/seata/seata-go/pkg/tm"
 )
@@ -56,11 +58,11 @@ func (c *checks) equal(what string, actual, expected interface{}) {
 	defer c.mutex.Unlock()
 	if fmt.Sprint(actual) == fmt.Sprint(expected) {
 		c.passed++
-		fmt.Printf("ok go: %s: %v\n", what, actual)
+		fmt.Printf("ok %s: %v\n", what, actual)
 		return
 	}
 	c.failed++
-	fmt.Printf("FAILED go: %s: %v, expected %v\n", what, actual, expected)
+	fmt.Printf("FAILED %s: %v, expected %v\n", what, actual, expected)
 }
 
 // The value may need some time.
@@ -82,6 +84,7 @@ func (t transfer) run(timeout time.Duration, amount int, work func(ctx context.C
 	config := &tm.GtxConfig{Name: "interop-go", Timeout: timeout}
 	err := tm.WithGlobalTx(context.Background(), config, func(ctx context.Context) error {
 		xid = tm.GetXID(ctx)
+		fmt.Printf("begun %s\n", xid)
 		if _, err := t.debit.Prepare(ctx, order{Amount: amount}); err != nil {
 			return err
 		}
@@ -112,6 +115,7 @@ func main() {
 	log := &callLog{calls: map[string][]string{}}
 	t := transfer{debit: proxy("debit", log), credit: proxy("credit", log)}
 	c := &checks{}
+	byHand(c)
 	committed(c, t, log)
 	rolledBack(c, t, log)
 	timedOut(c, t, log)
@@ -130,17 +134,49 @@ func proxy(name string, log *callLog) *tcc.TCCServiceProxy {
 	return p
 }
 
+// Begins, asks and ends transactions without a branch, by the messages themselves.
+func byHand(c *checks) {
+	manager := tm.GetGlobalTransactionManager()
+	for _, end := range []struct {
+		what   string
+		do     func(context.Context, *tm.GlobalTransaction) error
+		status message.GlobalStatus
+	}{
+		{"commit", manager.Commit, message.GlobalStatusCommitted},
+		{"rollback", manager.Rollback, message.GlobalStatusRollbacked},
+	} {
+		ctx := tm.InitSeataContext(context.Background())
+		tm.SetTxName(ctx, "interop-go by hand")
+		c.equal("tm: begin", manager.Begin(ctx, time.Minute), nil)
+		gtx := &tm.GlobalTransaction{Xid: tm.GetXID(ctx), TxRole: tm.Launcher}
+		c.equal("tm: status after begin", statusOf(gtx.Xid), message.GlobalStatusBegin)
+		c.equal("tm: "+end.what, end.do(ctx, gtx), nil)
+		c.equal("tm: status that it tells", gtx.TxStatus, end.status)
+		c.equal("tm: status after it", statusOf(gtx.Xid), end.status)
+	}
+}
+
+// seata-go has the message, and nothing that sends it.
+func statusOf(xid string) interface{} {
+	request := message.GlobalStatusRequest{AbstractGlobalEndRequest: message.AbstractGlobalEndRequest{Xid: xid}}
+	answer, err := getty.GetGettyRemotingClient().SendSyncRequest(request)
+	if err != nil {
+		return err
+	}
+	return answer.(message.GlobalStatusResponse).GlobalStatus
+}
+
 func committed(c *checks, t transfer, log *callLog) {
 	xid, err := t.both(7, false)
-	c.equal("commit", err, nil)
-	c.eventually("calls of the commit", func() string { return log.of(xid) },
+	c.equal("tcc: commit", err, nil)
+	c.eventually("order: calls of the commit", func() string { return log.of(xid) },
 		"[debit prepare 7 credit prepare 7 debit commit 7 credit commit 7]")
 }
 
 func rolledBack(c *checks, t transfer, log *callLog) {
 	xid, err := t.both(9, true)
-	c.equal("the refusal comes back", err != nil, true)
-	c.eventually("calls of the rollback", func() string { return log.of(xid) },
+	c.equal("tcc: the refusal comes back", err != nil, true)
+	c.eventually("order: calls of the rollback", func() string { return log.of(xid) },
 		"[debit prepare 9 credit prepare 9 credit rollback 9 debit rollback 9]")
 }
 
@@ -149,7 +185,7 @@ func timedOut(c *checks, t transfer, log *callLog) {
 		time.Sleep(1500 * time.Millisecond)
 		return errors.New("too late")
 	})
-	c.eventually("calls of the timeout", func() string { return log.of(xid) }, "[debit prepare 3 debit rollback 3]")
+	c.eventually("timeout: calls of the timeout", func() string { return log.of(xid) }, "[debit prepare 3 debit rollback 3]")
 }
 
 // Many transactions over the one connection that carries requests and answers of both sides.
@@ -185,5 +221,5 @@ func atOnce(c *checks, t transfer, log *callLog) {
 	for w := range wrong {
 		all = append(all, w)
 	}
-	c.equal(fmt.Sprintf("wrong among %d at once", n), all, []string{})
+	c.equal(fmt.Sprintf("parallel: wrong among %d at once", n), all, []string{})
 }

@@ -39,6 +39,7 @@ public final class Main {
         var accounts = new AtAccounts(database);
         checks.run("tm", new TmScenario());
         checks.run("tcc", new TccScenario(transfers));
+        checks.run("parallel", new ParallelScenario(transfers));
         checks.run("at", new AtScenario(database, accounts));
         checks.run("gateways", new GatewaysScenario(database, accounts));
         checks.run("lock", new LockScenario(database, accounts));
