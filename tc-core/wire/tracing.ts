@@ -1,7 +1,6 @@
 // The words of tracing: names of spans and attributes, which transactions are traced, and the one way by which a span is begun.
 // Only OpenTelemetry's API is used; who gives a provider decides where spans go. See docs/tracing.md.
 import {
-  type Attributes,
   type Link,
   ROOT_CONTEXT,
   type Span,
@@ -18,7 +17,6 @@ import { isTraced } from './xid.ts'
 /** Spans that are no calls; calls are named `seata.TC/<request>` and `seata.RM/<request>`, the store's `<operation> <cluster>`. */
 export const SpanName = {
   Transaction: 'seata.transaction',
-  Route: 'seata.route',
   Park: 'seata.park',
   Link: 'seata.link',
   Step: 'seata.fragment.step',
@@ -55,6 +53,7 @@ export const Attribute = {
 } as const
 
 export const EventName = {
+  Route: 'seata.route',
   Decision: 'seata.decision',
   Status: 'seata.status',
   Retry: 'seata.retry',
@@ -89,9 +88,11 @@ export interface TracingOptions {
 
 const LIBRARY = 'fastify-seata'
 
+const ORIGIN = performance.timeOrigin
+
 /** Unix ms with a fraction, on the one clock that all times of spans are of. */
 export function traceTime(): number {
-  return performance.timeOrigin + performance.now()
+  return ORIGIN + performance.now()
 }
 
 export class Tracing {
@@ -148,20 +149,14 @@ export class Tracing {
     return { traceId: client?.traceId ?? traceIdOf(xid), spanId, traceFlags: 1, isRemote: true }
   }
 
-  start(
-    name: string,
-    kind: SpanKind,
-    parent: SpanContext,
-    startTime: number,
-    attributes: Attributes,
-    links?: Link[]
-  ): Span {
-    const options = { kind, startTime, attributes, ...(links && { links }) }
+  /** Attributes are set on what it returns: of those that are given with the start, the SDK looks at each twice. */
+  start(name: string, kind: SpanKind, parent: SpanContext, startTime: number, links?: Link[]): Span {
+    const options = links ? { kind, startTime, links } : { kind, startTime }
     return this.#tracer!.startSpan(name, options, trace.setSpanContext(ROOT_CONTEXT, parent))
   }
 
   /** The transaction as a span, begun and to be ended now that it is over; null where ids cannot be chosen. */
-  root(xid: string, origin: string, startTime: number, attributes: Attributes): Span | null {
+  root(xid: string, origin: string, startTime: number): Span | null {
     const ids = this.#ids
     if (!ids) return null
     const client = origin === '' ? null : parseTraceparent(origin)
@@ -169,7 +164,7 @@ export class Tracing {
     // A client's span that is not sampled leaves no trace: it is nobody's parent.
     const parent = client && isSampled(client) ? trace.setSpanContext(ROOT_CONTEXT, client) : ROOT_CONTEXT
     ids.next = own
-    const options = { kind: SpanKind.INTERNAL, startTime, attributes, root: parent === ROOT_CONTEXT }
+    const options = { kind: SpanKind.INTERNAL, startTime, root: parent === ROOT_CONTEXT }
     const span = this.#tracer!.startSpan(SpanName.Transaction, options, parent)
     ids.next = null
     return span

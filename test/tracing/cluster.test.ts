@@ -18,7 +18,6 @@ const DELAY_MS = 100
 const HOPS = [
   ' > seata.transaction',
   'seata.transaction > seata.TC/GlobalBegin',
-  'seata.TC/GlobalBegin > seata.route',
   'seata.TC/GlobalBegin > seata.link',
   'seata.link > seata.fragment.step',
   'seata.link > seata.log.append',
@@ -89,6 +88,20 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
     t.deepEqual(
       HOPS.filter((hop) => !there.has(hop)),
       [],
+      story.xid
+    )
+    for (const { name, events } of story.spans.filter(({ name }) => name.startsWith('seata.TC/')))
+      t.true(
+        events.some((event) => event.name === 'seata.route'),
+        `${story.xid}: the fragment of ${name}`
+      )
+    // Each call twice: as the leader makes it, and as the gateway carries it out.
+    const calls = story.spans.filter(({ name }) => name === 'seata.RM/BranchCommit')
+    const byLeader = new Set(calls.flatMap(({ attributes, spanId }) => (attributes['seata.attempt'] ? spanId : [])))
+    const byGateway = calls.filter(({ attributes }) => attributes['seata.node'])
+    t.is(byGateway.length, byLeader.size, story.xid)
+    t.true(
+      byGateway.every(({ links }) => byLeader.has(links[0]!.spanId)),
       story.xid
     )
   }
