@@ -128,6 +128,10 @@ export class RequestTrace {
     return formatTraceparent(this.#link ?? this.#context)
   }
 
+  get traceId(): string {
+    return isSampled(this.#context) ? this.#context.traceId : ''
+  }
+
   /** What the client is told. */
   get answered(): string {
     return formatTraceparent(this.#context)

@@ -43,7 +43,7 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
   await cluster.settled()
   const judge = new Judge()
   const load = new Load(gateway.port, judge, 11)
-  t.teardown(() => load.stop())
+  t.teardown(() => load.kill())
   const running = load.run(CALLERS)
   const more = async () => {
     const goal = load.done + TRANSACTIONS
