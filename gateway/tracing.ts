@@ -101,7 +101,7 @@ export class RequestTrace {
     before: RequestTrace | null
   ) {
     this.#tracing = tracing
-    const method = `seata.TC/${messages.find(pending.type)?.name ?? pending.type}`
+    const method = `seata.TC/${messages.find(pending.type)?.name ?? '_OTHER'}`
     const { client, session } = pending
     // The transaction begins in the ms that its XID names.
     const start = isBegin && !before ? Math.max(traceTime(), timeOf(xid)) : traceTime()

@@ -77,7 +77,8 @@ export class LeaderTracing {
   /** Null: nothing is traced. */
   static of({ tracing, node, cluster, storage }: Place, state: State, term: number): LeaderTracing | null {
     if (!tracing?.on) return null
-    const engine = storage.url.slice(0, storage.url.indexOf(':'))
+    // With TLS it is the same engine.
+    const engine = storage.url.slice(0, storage.url.indexOf(':')).replace(/^(etcd|redis)s$/, '$1')
     return new LeaderTracing({ tracing, state, term, node, engine, namespace: cluster })
   }
 
