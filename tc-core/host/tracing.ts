@@ -193,6 +193,7 @@ export class LeaderTracing {
 
   /** A request has its answer, or will get none here. */
   answered(link: LinkRequest): void {
+    if (this.#homes.size === 0) return
     this.#homes.get(link)?.end(traceTime())
     this.#homes.delete(link)
   }
