@@ -164,13 +164,15 @@ export class LeaderTracing {
       .setAttribute(Attribute.Trigger, home ? homeMessages.find(input.message.type)!.name : input.kind)
     if (home) span.setAttribute(Attribute.Xid, xid)
     const since = traceTime()
+    // What RMs answer decides nothing any more, also where a commit goes on without those who wait.
+    const decides = input.kind !== 'answered' && input.kind !== 'failed'
     let effects = 0
     for (const effect of out.effects) {
       if (effect.xid !== xid) continue
       effects++
       if (effect.type !== StatusChanged.code && effect.type !== SessionEnded.code) continue
       span.addEvent(
-        DECISIONS.has(effect.status) ? EventName.Decision : EventName.Status,
+        decides && DECISIONS.has(effect.status) ? EventName.Decision : EventName.Status,
         { [Attribute.Status]: statusName(effect.status) },
         since
       )
