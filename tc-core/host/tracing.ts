@@ -154,13 +154,12 @@ export class LeaderTracing {
   }
 
   #step({ xid, parent }: Cause, input: Input, out: Outputs, start: number): StepTrace {
-    const { tracing, state, term, node } = this.#o
+    const { tracing, state, term } = this.#o
     const home = input.kind === 'between'
     const span = tracing
       .start(home ? SpanName.Home : SpanName.Step, SpanKind.INTERNAL, parent, start)
       .setAttribute(Attribute.Fragment, state.fragment)
       .setAttribute(Attribute.Term, term)
-      .setAttribute(Attribute.Node, node)
       .setAttribute(Attribute.Trigger, home ? homeMessages.find(input.message.type)!.name : input.kind)
     if (home) span.setAttribute(Attribute.Xid, xid)
     const since = traceTime()

@@ -1,6 +1,7 @@
 // The words of tracing: names of spans and attributes, which transactions are traced, and the one way by which a span is begun.
 // Only OpenTelemetry's API is used; who gives a provider decides where spans go. See docs/tracing.md.
 import {
+  type Context,
   type Link,
   ROOT_CONTEXT,
   type Span,
@@ -95,6 +96,32 @@ export function traceTime(): number {
   return ORIGIN + performance.now()
 }
 
+/** A context of one thing, a span's parent: OpenTelemetry's own copies a map for each. */
+class OneThing implements Context {
+  readonly #key: symbol
+  readonly #value: unknown
+
+  constructor(key: symbol, value: unknown) {
+    this.#key = key
+    this.#value = value
+  }
+
+  getValue(key: symbol): unknown {
+    return key === this.#key ? this.#value : undefined
+  }
+
+  setValue(key: symbol, value: unknown): Context {
+    if (this === NOTHING || key === this.#key) return new OneThing(key, value)
+    return ROOT_CONTEXT.setValue(this.#key, this.#value).setValue(key, value)
+  }
+
+  deleteValue(key: symbol): Context {
+    return key === this.#key ? NOTHING : this
+  }
+}
+
+const NOTHING = new OneThing(Symbol('nothing'), undefined)
+
 export class Tracing {
   /** The one question on the hot path: when it is false nothing below is called, and nothing is allocated. */
   readonly on: boolean
@@ -152,7 +179,7 @@ export class Tracing {
   /** Attributes are set on what it returns: of those that are given with the start, the SDK looks at each twice. */
   start(name: string, kind: SpanKind, parent: SpanContext, startTime: number, links?: Link[]): Span {
     const options = links ? { kind, startTime, links } : { kind, startTime }
-    return this.#tracer!.startSpan(name, options, trace.setSpanContext(ROOT_CONTEXT, parent))
+    return this.#tracer!.startSpan(name, options, trace.setSpanContext(NOTHING, parent))
   }
 
   /** The transaction as a span, begun and to be ended now that it is over; null where ids cannot be chosen. */
