@@ -22,10 +22,10 @@ export class GatewayFigures {
   readonly exceptions = new Counts()
   parked = 0
 
-  answered(type: number, failure: Failure | null, seconds: number): void {
+  answered(type: number, failure: Failure | null, seconds: number, traceId: string | undefined): void {
     const name = messages.find(type)?.name ?? 'unknown'
     this.#requests.add(failure === null ? `${name} ok` : `${name} failed`)
-    this.#seconds.add(name, seconds)
+    this.#seconds.add(name, seconds, traceId)
     if (failure !== null) this.exceptions.add(failure.exception)
   }
 
@@ -68,10 +68,10 @@ export class GatewayFigures {
         'Requests that had to wait for a leader.',
         one(() => this.parked)
       ),
-      gauge('seata_gateway_parked', 'Requests that wait for a leader now.', one(now.parked)),
+      gauge('seata_gateway_parked_requests', 'Requests that wait for a leader now.', one(now.parked)),
       gauge('seata_gateway_connections', 'Connections of clients.', one(now.connections)),
       counter('seata_gateway_rm_calls_total', 'Phase-two calls of RMs.', () => pairs(this.#calls, 'kind', 'outcome')),
-      gauge('seata_gateway_rm_calls', 'Phase-two calls that wait for their RM.', one(now.calls)),
+      gauge('seata_gateway_rm_calls_inflight', 'Phase-two calls that wait for their RM.', one(now.calls)),
       counter(
         'seata_gateway_frames_received_total',
         'Frames of clients.',

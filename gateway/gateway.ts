@@ -218,7 +218,8 @@ export class Gateway implements Downstream, IntakeTarget {
   }
 
   answered(pending: Pending, failure: Failure | null): void {
-    this.figures.answered(pending.type, failure, (performance.now() - pending.came) / 1000)
+    const seconds = (performance.now() - pending.came) / 1000
+    this.figures.answered(pending.type, failure, seconds, pending.spans?.traceId)
   }
 
   refused(pending: Pending, reason: Refusal): void {

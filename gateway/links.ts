@@ -298,9 +298,13 @@ export class Links implements Upstream, NodeLinkOwner {
     }
   }
 
-  call(call: Extract<f.LinkFrame, { type: typeof f.Call.code }>, done: (outcome: CallOutcome) => void): void {
+  call(
+    { node }: NodeLink,
+    call: Extract<f.LinkFrame, { type: typeof f.Call.code }>,
+    done: (outcome: CallOutcome) => void
+  ): void {
     if (!this.downstream) return done('not-connected')
-    this.downstream.call({ ...call, kind: call.kind === 0 ? 'commit' : 'rollback' }, done)
+    this.downstream.call({ ...call, node, kind: call.kind === 0 ? 'commit' : 'rollback' }, done)
   }
 
   request(request: LinkRequest): void {

@@ -24,7 +24,11 @@ export interface NodeLinkOwner {
   gatewaysChanged(): void
   /** Another node, that may reach one which this gateway does not: `host:port`. */
   through(link: NodeLink): string | undefined
-  call(call: Extract<f.LinkFrame, { type: typeof f.Call.code }>, done: (outcome: CallOutcome) => void): void
+  call(
+    link: NodeLink,
+    call: Extract<f.LinkFrame, { type: typeof f.Call.code }>,
+    done: (outcome: CallOutcome) => void
+  ): void
 }
 
 const MAX_ID = 0x7fff_ffff
@@ -147,7 +151,7 @@ export class NodeLink {
 
   #call(frame: Extract<f.LinkFrame, { type: typeof f.Call.code }>): void {
     const ups = this.#ups
-    this.#owner.call(frame, (outcome) => {
+    this.#owner.call(this, frame, (outcome) => {
       // A node that has started anew counts its calls from 1 again: this would be the outcome of another.
       if (ups !== this.#ups) return
       const number = typeof outcome === 'number' ? outcome : -1 - CALL_FAILURES.indexOf(outcome)

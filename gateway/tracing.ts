@@ -1,5 +1,5 @@
-// What the gateway sees of a transaction, as spans: the request, the way to its fragment, waiting, the hop over a link, the call of an RM.
-import { type Attributes, type Span, type SpanContext, SpanKind } from '@opentelemetry/api'
+// What the gateway sees of a transaction, as spans: the request with its way to the fragment, waiting, the hop over a link, the call of an RM.
+import { type Span, type SpanContext, SpanKind } from '@opentelemetry/api'
 import type { BranchCall, CallOutcome, Refusal } from '../tc-core/wire/link.ts'
 import { messages } from '../tc-core/wire/messages/index.ts'
 import { formatTraceparent, isSampled, parseTraceparent, rootSpanIdOf } from '../tc-core/wire/trace-context.ts'
@@ -32,7 +32,7 @@ export class GatewayTracing {
   /** The request goes on to its fragment, under this XID. Called again when it is dispatched anew. */
   dispatched(pending: Pending, xid: string, isBegin: boolean): void {
     const { spans, traceparent } = pending
-    if (spans && !isBegin) return
+    if (spans && !isBegin) return spans.routed(pending.fragment, traceTime())
     const client = parseTraceparent(traceparent)
     if (isBegin && client) this.#remember(xid, traceparent)
     const parent = client
@@ -41,7 +41,7 @@ export class GatewayTracing {
         : null
       : this.tracing.contextOf(xid, isBegin ? '' : (this.#origins.get(xid) ?? ''))
     // Another XID is another trace, unless the client named one: what was begun in the first is forgotten.
-    if (spans && client) spans.proposedAnew(xid)
+    if (spans && client) spans.proposedAnew(xid, pending.fragment)
     else pending.spans = parent ? new RequestTrace(this.tracing, pending, xid, parent, isBegin, spans) : null
     if (isBegin) pending.origin = traceparent
   }
@@ -53,9 +53,10 @@ export class GatewayTracing {
     this.#origins.delete(oldest!)
   }
 
-  /** Phase two's call of an RM, of which the answer comes with `done`. */
+  /** Phase two's call of an RM, of which the answer comes with `done`. In one process the leader's own span says all of it. */
   called(call: BranchCall, done: (outcome: CallOutcome) => void): (outcome: CallOutcome) => void {
-    const caller = parseTraceparent(call.trace)
+    const { node } = call
+    const caller = node === undefined ? null : parseTraceparent(call.trace)
     if (!caller) return done
     const start = traceTime()
     return (outcome) => {
@@ -63,21 +64,15 @@ export class GatewayTracing {
       const { xid, branchId, resourceId, clientId } = call
       // Not under the caller's span: should that node be killed, its spans are lost, and nothing may hang on them.
       const parent = this.tracing.hasRoots ? { ...caller, spanId: rootSpanIdOf(xid) } : caller
-      const span = this.tracing.start(
-        method,
-        SpanKind.CLIENT,
-        parent,
-        start,
-        {
-          'rpc.system.name': 'seata',
-          'rpc.method': method,
-          [Attribute.Xid]: xid,
-          [Attribute.BranchId]: String(branchId),
-          [Attribute.Resource]: resourceId,
-          [Attribute.Client]: clientId
-        },
-        [{ context: caller }]
-      )
+      const span = this.tracing
+        .start(method, SpanKind.CLIENT, parent, start, [{ context: caller }])
+        .setAttribute('rpc.system.name', 'seata')
+        .setAttribute('rpc.method', method)
+        .setAttribute(Attribute.Xid, xid)
+        .setAttribute(Attribute.Node, node)
+        .setAttribute(Attribute.BranchId, String(branchId))
+        .setAttribute(Attribute.Resource, resourceId)
+        .setAttribute(Attribute.Client, clientId)
       if (typeof outcome === 'number')
         span.addEvent(EventName.RmAnswer, { [Attribute.BranchStatus]: outcome }, traceTime())
       else fail(span, outcome)
@@ -106,22 +101,26 @@ export class RequestTrace {
     before: RequestTrace | null
   ) {
     this.#tracing = tracing
-    const method = `seata.TC/${messages.find(pending.type)?.name ?? pending.type}`
+    const method = `seata.TC/${messages.find(pending.type)?.name ?? '_OTHER'}`
     const { client, session } = pending
     // The transaction begins in the ms that its XID names.
     const start = isBegin && !before ? Math.max(traceTime(), timeOf(xid)) : traceTime()
-    this.#server = tracing.start(method, SpanKind.SERVER, parent, start, {
-      'rpc.system.name': 'seata',
-      'rpc.method': method,
-      'client.address': session.ip,
-      'client.port': session.port,
-      'network.transport': 'tcp',
-      [Attribute.Xid]: xid,
-      [Attribute.Application]: client.applicationId
-    })
+    this.#server = tracing
+      .start(method, SpanKind.SERVER, parent, start)
+      .setAttribute('rpc.system.name', 'seata')
+      .setAttribute('rpc.method', method)
+      .setAttribute('client.address', session.ip)
+      .setAttribute('client.port', session.port)
+      .setAttribute(Attribute.Xid, xid)
+      .setAttribute(Attribute.Application, client.applicationId)
     this.#context = this.#server.spanContext()
     if (before) this.#server.addEvent(EventName.ProposedAnew, {}, start)
-    this.#open(SpanName.Route, SpanKind.INTERNAL, { [Attribute.Fragment]: pending.fragment })
+    this.routed(pending.fragment, start)
+  }
+
+  /** The fragment that it belongs to is known, or another one. */
+  routed(fragment: number, now: number): void {
+    this.#server.addEvent(EventName.Route, { [Attribute.Fragment]: fragment }, now)
   }
 
   /** What the next hop is a part of. */
@@ -129,19 +128,26 @@ export class RequestTrace {
     return formatTraceparent(this.#link ?? this.#context)
   }
 
+  get traceId(): string {
+    return isSampled(this.#context) ? this.#context.traceId : ''
+  }
+
   /** What the client is told. */
   get answered(): string {
     return formatTraceparent(this.#context)
   }
 
-  proposedAnew(xid: string): void {
+  proposedAnew(xid: string, fragment: number): void {
+    const now = traceTime()
     this.#server.setAttribute(Attribute.Xid, xid)
-    this.#server.addEvent(EventName.ProposedAnew, {}, traceTime())
+    this.#server.addEvent(EventName.ProposedAnew, {}, now)
+    this.routed(fragment, now)
   }
 
-  #open(name: string, kind: SpanKind, attributes: Attributes): Span {
-    const now = this.#close()
-    const span = this.#tracing.start(name, kind, this.#context, now, attributes)
+  #open(name: string, kind: SpanKind, fragment: number): Span {
+    const span = this.#tracing
+      .start(name, kind, this.#context, this.#close())
+      .setAttribute(Attribute.Fragment, fragment)
     this.#inner.push({ span, end: 0 })
     return span
   }
@@ -164,8 +170,8 @@ export class RequestTrace {
   }
 
   hop(node: string, fragment: number): void {
-    const attributes = { [Attribute.Node]: node, [Attribute.Fragment]: fragment, [Attribute.Attempt]: this.#attempt }
-    this.#link = this.#open(SpanName.Link, SpanKind.CLIENT, attributes).spanContext()
+    const span = this.#open(SpanName.Link, SpanKind.CLIENT, fragment)
+    this.#link = span.setAttribute(Attribute.Node, node).setAttribute(Attribute.Attempt, this.#attempt).spanContext()
   }
 
   refused(reason: Refusal): void {
@@ -176,7 +182,7 @@ export class RequestTrace {
   }
 
   parked(fragment: number): void {
-    this.#open(SpanName.Park, SpanKind.INTERNAL, { [Attribute.Fragment]: fragment })
+    this.#open(SpanName.Park, SpanKind.INTERNAL, fragment)
   }
 
   /** @param failure why the client was told that it failed */

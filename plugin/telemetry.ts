@@ -52,9 +52,7 @@ export async function startSdk(
   const say = (text: string) => brake.pass(performance.now(), (held) => logger.warn({ held }, `OpenTelemetry: ${text}`))
   const ignore = () => {}
   diag.setLogger({ error: say, warn: say, info: ignore, debug: ignore, verbose: ignore }, DiagLogLevel.WARN)
-  const { AlwaysOnSampler, BatchSpanProcessor, ParentBasedSampler, TracerProvider } = await import(
-    '@opentelemetry/sdk-trace'
-  )
+  const { AlwaysOnSampler, BatchSpanProcessor, TracerProvider } = await import('@opentelemetry/sdk-trace')
   const { defaultResource, detectResources, envDetector, hostDetector, processDetector, resourceFromAttributes } =
     await import('@opentelemetry/resources')
   const { OTLPTraceExporter } = await load()
@@ -64,7 +62,7 @@ export async function startSdk(
   const provider = new TracerProvider({
     resource: defaultResource().merge(resourceFromAttributes(own)).merge(said),
     // Which transactions are traced is decided before there is a span; see joined.
-    sampler: new ParentBasedSampler({ root: new AlwaysOnSampler() }),
+    sampler: new AlwaysOnSampler(),
     idGenerator: transactionIds,
     spanProcessors: [
       new BatchSpanProcessor({

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { RootIds } from '../tc-core/wire/tracing.ts'
 
-const POOL_BYTES = 8192
+const POOL_BYTES = 4096
 
 /**
  * An id generator in the form of OpenTelemetry's SDKs. With it a transaction is a span of its own, and its ids follow from the XID:
@@ -10,21 +10,22 @@ const POOL_BYTES = 8192
  */
 export class TransactionIds implements RootIds {
   next: RootIds['next'] = null
-  #pool = Buffer.alloc(0)
+  /** Hex digits, made many at once. */
+  #pool = ''
   #used = 0
 
-  generateTraceId = (): string => this.next?.traceId ?? this.#random(16)
+  generateTraceId = (): string => this.next?.traceId ?? this.#random(32)
 
-  generateSpanId = (): string => this.next?.spanId ?? this.#random(8)
+  generateSpanId = (): string => this.next?.spanId ?? this.#random(16)
 
-  #random(bytes: number): string {
-    if (this.#used + bytes > this.#pool.length) {
-      this.#pool = randomBytes(POOL_BYTES)
+  #random(digits: number): string {
+    if (this.#used + digits > this.#pool.length) {
+      this.#pool = randomBytes(POOL_BYTES).toString('hex')
       this.#used = 0
     }
-    const id = this.#pool.toString('hex', this.#used, (this.#used += bytes))
+    const id = this.#pool.slice(this.#used, (this.#used += digits))
     // All zeros would be no id.
-    return /[^0]/.test(id) ? id : this.#random(bytes)
+    return id.startsWith('00000000') ? this.#random(digits) : id
   }
 }
 

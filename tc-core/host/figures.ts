@@ -109,8 +109,8 @@ export class NodeFigures {
   }
 
   /** A record is confirmed, `ms` after it left for the store. */
-  appended(fragment: number, { replies, calls }: Parcel, ms: number): void {
-    this.#append.add(String(fragment), ms / 1000)
+  appended(fragment: number, { replies, calls, steps }: Parcel, ms: number): void {
+    this.#append.add(String(fragment), ms / 1000, steps[0]?.parent.traceId)
     this.#batch.add(replies.length + calls.length)
   }
 

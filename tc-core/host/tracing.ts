@@ -9,7 +9,6 @@ import { XID_TAKEN } from '../core/tm.ts'
 import { GlobalStatus, statusName } from '../wire/codes.ts'
 import { type HomeMessage, homeMessages, LockRows } from '../wire/home.ts'
 import type { BranchCall, LinkRequest } from '../wire/link.ts'
-import { messages } from '../wire/messages/index.ts'
 import { formatTraceparent, parseTraceparent, traceIdOf } from '../wire/trace-context.ts'
 import { Attribute, EventName, fail, SpanName, type Tracing, traceTime } from '../wire/tracing.ts'
 import { isTraced, timeOf } from '../wire/xid.ts'
@@ -17,6 +16,11 @@ import { isTraced, timeOf } from '../wire/xid.ts'
 /** Links of one span to others: what a batch carries beyond is only counted. */
 const MAX_LINKS = 128
 const NO_STEPS: readonly StepTrace[] = []
+
+interface Cause {
+  readonly xid: string
+  readonly parent: SpanContext
+}
 
 /** What a step did for one transaction, and its way through the log. */
 export interface StepTrace {
@@ -73,7 +77,8 @@ export class LeaderTracing {
   /** Null: nothing is traced. */
   static of({ tracing, node, cluster, storage }: Place, state: State, term: number): LeaderTracing | null {
     if (!tracing?.on) return null
-    const engine = storage.url.slice(0, storage.url.indexOf(':'))
+    // With TLS it is the same engine.
+    const engine = storage.url.slice(0, storage.url.indexOf(':')).replace(/^(etcd|redis)s$/, '$1')
     return new LeaderTracing({ tracing, state, term, node, engine, namespace: cluster })
   }
 
@@ -89,11 +94,6 @@ export class LeaderTracing {
   #keeps(status: number): boolean {
     const { tracing } = this.#o
     return (tracing.keeps('rollback') && ROLLBACKS.has(status)) || (tracing.keeps('timeout') && TIMEOUTS.has(status))
-  }
-
-  #attributes(xid: string): Attributes {
-    const { state, term } = this.#o
-    return { [Attribute.Xid]: xid, [Attribute.Fragment]: state.fragment, [Attribute.Term]: term }
   }
 
   /** What a message to another fragment is part of. */
@@ -119,19 +119,19 @@ export class LeaderTracing {
       if (!context) continue
       this.#noted(session, EventName.Status, { [Attribute.Status]: statusName(status) })
       if (steps.some((step) => step.xid === xid)) continue
-      steps = [...steps, this.#step({ xid, parent: context, attributes: {} }, input, out, start)]
+      steps = [...steps, this.#step({ xid, parent: context }, input, out, start)]
     }
     for (const ended of out.ended) steps = this.#ending(ended, steps, now)
     return steps
   }
 
-  #causeOf(input: Input): { xid: string; parent: SpanContext; attributes: Attributes } | null {
+  /** What a step belongs to that is told of a traced transaction by its input. */
+  #causeOf(input: Input): Cause | null {
     if (input.kind === 'request') {
       const { link, message, proposed } = input.request as typeof input.request & { link: LinkRequest }
       const parent = parseTraceparent(link.trace)
       if (!parent) return null
-      const xid = (message as { xid?: string }).xid ?? proposed ?? ''
-      return { xid, parent, attributes: { 'rpc.method': `seata.TC/${messages.find(message.type)?.name}` } }
+      return { xid: (message as { xid?: string }).xid ?? proposed ?? '', parent }
     }
     if (input.kind === 'answered' || input.kind === 'failed') {
       const call = this.#calls.get(input.call)
@@ -142,44 +142,41 @@ export class LeaderTracing {
         call.span.addEvent(EventName.RmAnswer, { [Attribute.BranchStatus]: outcome }, traceTime())
       else fail(call.span, outcome)
       call.span.end(traceTime())
-      const attributes =
-        input.kind === 'answered' ? { [Attribute.BranchStatus]: outcome } : { 'error.type': String(outcome) }
-      return { xid: call.xid, parent: call.context, attributes }
+      return { xid: call.xid, parent: call.context }
     }
     if (input.kind === 'between') {
       const parent = parseTraceparent(input.trace)
       const { message } = input
       if (!parent || !('xid' in message)) return null
-      return { xid: message.xid, parent, attributes: { [Attribute.Home]: this.#o.state.fragment } }
+      return { xid: message.xid, parent }
     }
     return null
   }
 
-  #step(
-    { xid, parent, attributes }: { xid: string; parent: SpanContext; attributes: Attributes },
-    input: Input,
-    out: Outputs,
-    start: number
-  ): StepTrace {
-    const { tracing, node } = this.#o
+  #step({ xid, parent }: Cause, input: Input, out: Outputs, start: number): StepTrace {
+    const { tracing, state, term } = this.#o
     const home = input.kind === 'between'
-    const effects = out.effects.filter((effect) => effect.xid === xid)
-    const span = tracing.start(home ? SpanName.Home : SpanName.Step, SpanKind.INTERNAL, parent, start, {
-      ...this.#attributes(xid),
-      ...attributes,
-      [Attribute.Node]: node,
-      [Attribute.Trigger]: home ? homeMessages.find(input.message.type)!.name : input.kind,
-      [Attribute.Effects]: effects.length
-    })
+    const span = tracing
+      .start(home ? SpanName.Home : SpanName.Step, SpanKind.INTERNAL, parent, start)
+      .setAttribute(Attribute.Fragment, state.fragment)
+      .setAttribute(Attribute.Term, term)
+      .setAttribute(Attribute.Trigger, home ? homeMessages.find(input.message.type)!.name : input.kind)
+    if (home) span.setAttribute(Attribute.Xid, xid)
     const since = traceTime()
-    for (const effect of effects) {
+    // What RMs answer decides nothing any more, also where a commit goes on without those who wait.
+    const decides = input.kind !== 'answered' && input.kind !== 'failed'
+    let effects = 0
+    for (const effect of out.effects) {
+      if (effect.xid !== xid) continue
+      effects++
       if (effect.type !== StatusChanged.code && effect.type !== SessionEnded.code) continue
       span.addEvent(
-        DECISIONS.has(effect.status) ? EventName.Decision : EventName.Status,
+        decides && DECISIONS.has(effect.status) ? EventName.Decision : EventName.Status,
         { [Attribute.Status]: statusName(effect.status) },
         since
       )
     }
+    span.setAttribute(Attribute.Effects, effects)
     span.end(since)
     if (input.kind === 'request') this.#asks(input.request as never, xid, parent, out, since)
     return { parent, xid, since, span: null, ended: [] }
@@ -191,12 +188,13 @@ export class LeaderTracing {
       message.type === LockRows.code && message.xid === xid ? to : []
     )
     if (homes.length === 0) return
-    const attributes = { ...this.#attributes(xid), [Attribute.Home]: homes }
-    this.#homes.set(link, this.#o.tracing.start(SpanName.Homes, SpanKind.INTERNAL, parent, now, attributes))
+    const span = this.#o.tracing.start(SpanName.Homes, SpanKind.INTERNAL, parent, now)
+    this.#homes.set(link, span.setAttribute(Attribute.Home, homes))
   }
 
   /** A request has its answer, or will get none here. */
   answered(link: LinkRequest): void {
+    if (this.#homes.size === 0) return
     this.#homes.get(link)?.end(traceTime())
     this.#homes.delete(link)
   }
@@ -231,24 +229,22 @@ export class LeaderTracing {
   /** A record of these leaves for the store, or a read that proves them. */
   leaves(steps: readonly StepTrace[], index: number, bytes: number, isRead: boolean): Trip | null {
     if (steps.length === 0) return null
-    const { tracing, engine, namespace } = this.#o
-    const attributes = { [Attribute.Index]: index, [Attribute.Requests]: steps.length, [Attribute.Bytes]: bytes }
+    const { tracing, state, engine, namespace } = this.#o
     const name = isRead ? SpanName.Read : SpanName.Append
     for (const step of steps) {
-      const own = { ...this.#attributes(step.xid), ...attributes }
-      step.span = tracing.start(name, SpanKind.INTERNAL, step.parent, step.since, own)
+      step.span = tracing.start(name, SpanKind.INTERNAL, step.parent, step.since).setAttribute(Attribute.Index, index)
     }
     const links = steps.slice(0, MAX_LINKS).map(({ span }) => ({ context: span!.spanContext() }))
     const operation = isRead ? 'get' : 'setIfAbsent'
-    const kv = {
-      'db.system.name': engine,
-      'db.namespace': namespace,
-      'db.operation.name': operation,
-      ...attributes,
-      ...this.#attributes(steps[0]!.xid)
-    }
-    const first = links[0]!.context
-    const store = tracing.start(`${operation} ${namespace}`, SpanKind.CLIENT, first, traceTime(), kv, links)
+    const store = tracing
+      .start(`${operation} ${namespace}`, SpanKind.CLIENT, links[0]!.context, traceTime(), links)
+      .setAttribute('db.system.name', engine)
+      .setAttribute('db.namespace', namespace)
+      .setAttribute('db.operation.name', operation)
+      .setAttribute(Attribute.Fragment, state.fragment)
+      .setAttribute(Attribute.Index, index)
+      .setAttribute(Attribute.Requests, steps.length)
+      .setAttribute(Attribute.Bytes, bytes)
     const trip = { steps, store }
     this.#trips.add(trip)
     return trip
@@ -276,15 +272,15 @@ export class LeaderTracing {
     const { xid, origin, beginTime, transactionName, applicationId, transactionServiceGroup, branches } = session
     const notes = this.#notes.get(xid)
     this.#notes.delete(xid)
-    const span = this.#o.tracing.root(xid, origin, Math.min(beginTime, timeOf(xid) || beginTime), {
-      ...this.#attributes(xid),
-      [Attribute.Name]: transactionName,
-      [Attribute.Application]: applicationId,
-      [Attribute.Group]: transactionServiceGroup,
-      [Attribute.Status]: statusName(status),
-      [Attribute.Branches]: Math.max(branches.length, notes?.calls.size ?? 0)
-    })
+    const span = this.#o.tracing.root(xid, origin, Math.min(beginTime, timeOf(xid) || beginTime))
     if (!span) return
+    span
+      .setAttribute(Attribute.Xid, xid)
+      .setAttribute(Attribute.Name, transactionName)
+      .setAttribute(Attribute.Application, applicationId)
+      .setAttribute(Attribute.Group, transactionServiceGroup)
+      .setAttribute(Attribute.Status, statusName(status))
+      .setAttribute(Attribute.Branches, Math.max(branches.length, notes?.calls.size ?? 0))
     for (const [name, attributes, at] of notes?.events ?? []) span.addEvent(name, attributes, at)
     const reason = REASONS[status]
     if (reason) fail(span, reason)
@@ -302,15 +298,16 @@ export class LeaderTracing {
     const attempt = (calls.get(call.branchId) ?? 0) + 1
     calls.set(call.branchId, attempt)
     const method = `seata.RM/${call.kind === 'commit' ? 'BranchCommit' : 'BranchRollback'}`
-    const span = tracing.start(method, SpanKind.CLIENT, context, traceTime(), {
-      'rpc.system.name': 'seata',
-      'rpc.method': method,
-      ...this.#attributes(call.xid),
-      [Attribute.BranchId]: String(call.branchId),
-      [Attribute.BranchType]: call.branchType,
-      [Attribute.Resource]: call.resourceId,
-      [Attribute.Attempt]: attempt
-    })
+    const span = tracing
+      .start(method, SpanKind.CLIENT, context, traceTime())
+      .setAttribute('rpc.system.name', 'seata')
+      .setAttribute('rpc.method', method)
+      .setAttribute(Attribute.Xid, call.xid)
+      .setAttribute(Attribute.BranchId, String(call.branchId))
+      .setAttribute(Attribute.BranchType, call.branchType)
+      .setAttribute(Attribute.Resource, call.resourceId)
+      .setAttribute(Attribute.Client, call.clientId)
+      .setAttribute(Attribute.Attempt, attempt)
     this.#calls.set(call.id, { span, context, xid: call.xid, until: now + call.timeout })
     return formatTraceparent(span.spanContext())
   }

@@ -7,6 +7,15 @@ export interface Sample {
   readonly value: number
   /** Where the name is another than the family's: `_bucket`, `_sum`, `_count`. */
   readonly suffix?: string
+  readonly exemplar?: Exemplar | undefined
+}
+
+/** One observation of many, whose trace can be looked at: in the shape of prom-client. */
+export interface Exemplar {
+  readonly labelSet: { readonly trace_id: string }
+  readonly value: number
+  /** Unix seconds. */
+  readonly timestamp: number
 }
 
 /** Figures of one name. */
@@ -43,6 +52,8 @@ export const OTHER = 'other'
 export class Distribution {
   readonly #bounds: readonly number[]
   readonly #counts: number[]
+  /** The last of each bucket that is traced. */
+  readonly #exemplars: (Exemplar | undefined)[] = []
   #sum = 0
 
   constructor(bounds: readonly number[]) {
@@ -50,19 +61,21 @@ export class Distribution {
     this.#counts = new Array(bounds.length + 1).fill(0)
   }
 
-  add(value: number): void {
+  /** @param traceId of the trace that it is part of; empty: of none */
+  add(value: number, traceId = ''): void {
     const { length } = this.#bounds
     let i = 0
     while (i < length && value > this.#bounds[i]!) i++
     this.#counts[i]!++
     this.#sum += value
+    if (traceId !== '') this.#exemplars[i] = { labelSet: { trace_id: traceId }, value, timestamp: Date.now() / 1000 }
   }
 
   samples(labels: Labels): Sample[] {
     let total = 0
     const buckets = this.#counts.map((count, i) => {
       const le = this.#bounds[i] ?? '+Inf'
-      return { labels: { ...labels, le }, value: (total += count), suffix: '_bucket' }
+      return { labels: { ...labels, le }, value: (total += count), suffix: '_bucket', exemplar: this.#exemplars[i] }
     })
     return [...buckets, { labels, value: this.#sum, suffix: '_sum' }, { labels, value: total, suffix: '_count' }]
   }
@@ -85,10 +98,10 @@ export class Distributions {
   }
 
   /** `name` is one of few. */
-  add(name: string, value: number): void {
+  add(name: string, value: number, traceId = ''): void {
     let one = this.#by.get(name)
     if (!one) this.#by.set(name, (one = new Distribution(this.#bounds)))
-    one.add(value)
+    one.add(value, traceId)
   }
 
   samples(labels: Labels = {}): Sample[] {

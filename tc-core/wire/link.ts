@@ -65,6 +65,8 @@ export interface BranchCall {
   readonly timeout: number
   /** As of a request. */
   readonly trace?: string
+  /** The node that calls, over a link; none: it is in the same process. */
+  readonly node?: string
 }
 
 /** `not-connected`: no connection fits. `no-answer`: it was sent, or may have been, and the RM did not answer in a way that counts. */

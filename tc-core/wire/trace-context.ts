@@ -24,11 +24,14 @@ export function isSampled(context: SpanContext): boolean {
   return (context.traceFlags & SAMPLED) !== 0
 }
 
-/** The hash of an XID in four lanes: the last one that was asked for. */
+/** The hash of an XID in four lanes: the last one that was asked for, which often is asked for again. */
 const lanes = new Int32Array(4)
+let hashed = ''
 
 /** Four independent walks over the text, then mixed: the ids only have to be spread well, not to be secret. */
 function hash(text: string): void {
+  if (text === hashed) return
+  hashed = text
   let a = 0x2545f491
   let b = 0x6c078965
   let c = 0x1b873593
@@ -53,8 +56,10 @@ function mixed(lane: number): number {
   return n ^ (n >>> 16)
 }
 
+const BYTES = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+
 function hex(n: number): string {
-  return (n >>> 0).toString(16).padStart(8, '0')
+  return BYTES[n >>> 24]! + BYTES[(n >>> 16) & 255]! + BYTES[(n >>> 8) & 255]! + BYTES[n & 255]!
 }
 
 /** The trace of a transaction whose client sent no traceparent. */

@@ -1,7 +1,7 @@
 // The words of tracing: names of spans and attributes, which transactions are traced, and the one way by which a span is begun.
 // Only OpenTelemetry's API is used; who gives a provider decides where spans go. See docs/tracing.md.
 import {
-  type Attributes,
+  type Context,
   type Link,
   ROOT_CONTEXT,
   type Span,
@@ -18,7 +18,6 @@ import { isTraced } from './xid.ts'
 /** Spans that are no calls; calls are named `seata.TC/<request>` and `seata.RM/<request>`, the store's `<operation> <cluster>`. */
 export const SpanName = {
   Transaction: 'seata.transaction',
-  Route: 'seata.route',
   Park: 'seata.park',
   Link: 'seata.link',
   Step: 'seata.fragment.step',
@@ -55,6 +54,7 @@ export const Attribute = {
 } as const
 
 export const EventName = {
+  Route: 'seata.route',
   Decision: 'seata.decision',
   Status: 'seata.status',
   Retry: 'seata.retry',
@@ -89,10 +89,38 @@ export interface TracingOptions {
 
 const LIBRARY = 'fastify-seata'
 
+const ORIGIN = performance.timeOrigin
+
 /** Unix ms with a fraction, on the one clock that all times of spans are of. */
 export function traceTime(): number {
-  return performance.timeOrigin + performance.now()
+  return ORIGIN + performance.now()
 }
+
+/** A context of one thing, a span's parent: OpenTelemetry's own copies a map for each. */
+class OneThing implements Context {
+  readonly #key: symbol
+  readonly #value: unknown
+
+  constructor(key: symbol, value: unknown) {
+    this.#key = key
+    this.#value = value
+  }
+
+  getValue(key: symbol): unknown {
+    return key === this.#key ? this.#value : undefined
+  }
+
+  setValue(key: symbol, value: unknown): Context {
+    if (this === NOTHING || key === this.#key) return new OneThing(key, value)
+    return ROOT_CONTEXT.setValue(this.#key, this.#value).setValue(key, value)
+  }
+
+  deleteValue(key: symbol): Context {
+    return key === this.#key ? NOTHING : this
+  }
+}
+
+const NOTHING = new OneThing(Symbol('nothing'), undefined)
 
 export class Tracing {
   /** The one question on the hot path: when it is false nothing below is called, and nothing is allocated. */
@@ -148,20 +176,14 @@ export class Tracing {
     return { traceId: client?.traceId ?? traceIdOf(xid), spanId, traceFlags: 1, isRemote: true }
   }
 
-  start(
-    name: string,
-    kind: SpanKind,
-    parent: SpanContext,
-    startTime: number,
-    attributes: Attributes,
-    links?: Link[]
-  ): Span {
-    const options = { kind, startTime, attributes, ...(links && { links }) }
-    return this.#tracer!.startSpan(name, options, trace.setSpanContext(ROOT_CONTEXT, parent))
+  /** Attributes are set on what it returns: of those that are given with the start, the SDK looks at each twice. */
+  start(name: string, kind: SpanKind, parent: SpanContext, startTime: number, links?: Link[]): Span {
+    const options = links ? { kind, startTime, links } : { kind, startTime }
+    return this.#tracer!.startSpan(name, options, trace.setSpanContext(NOTHING, parent))
   }
 
   /** The transaction as a span, begun and to be ended now that it is over; null where ids cannot be chosen. */
-  root(xid: string, origin: string, startTime: number, attributes: Attributes): Span | null {
+  root(xid: string, origin: string, startTime: number): Span | null {
     const ids = this.#ids
     if (!ids) return null
     const client = origin === '' ? null : parseTraceparent(origin)
@@ -169,7 +191,7 @@ export class Tracing {
     // A client's span that is not sampled leaves no trace: it is nobody's parent.
     const parent = client && isSampled(client) ? trace.setSpanContext(ROOT_CONTEXT, client) : ROOT_CONTEXT
     ids.next = own
-    const options = { kind: SpanKind.INTERNAL, startTime, attributes, root: parent === ROOT_CONTEXT }
+    const options = { kind: SpanKind.INTERNAL, startTime, root: parent === ROOT_CONTEXT }
     const span = this.#tracer!.startSpan(SpanName.Transaction, options, parent)
     ids.next = null
     return span

@@ -1,5 +1,6 @@
 // `npm run bench`: our coordinator and its peer, the Java server, under the same load on this machine, in turn.
 // The report names what was measured and how; every figure is the median over the rounds, with the spread beside it.
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -8,7 +9,7 @@ import { ourCluster, STORE_NAMES } from './cluster-side.ts'
 import { startCollector } from './collector.ts'
 import { NoPeer, type PeerOptions } from './java-server/peer.ts'
 import { describeMachine } from './proc.ts'
-import { costs, type Summary, summarize, table } from './report.ts'
+import { overhead, type Summary, summarize, table } from './report.ts'
 import { type Round, runRound } from './round.ts'
 import { ours, peer, running, type Server, type Side, stub, traced } from './servers.ts'
 
@@ -75,6 +76,7 @@ const LOG_LEVELS = ['WARN', 'INFO'] as const
 const MODES = ['file', 'raft', 'redis'] as const
 const FLUSHES = ['async', 'sync'] as const
 const number = (text: string | undefined) => (text === undefined ? null : Number(text))
+const ALLOCATIONS_MS = 60_000
 const words = (text: string) => text.split(' ').filter((word) => word !== '')
 const dir = resolve(values.dir)
 const rounds = Number(values.rounds)
@@ -176,9 +178,14 @@ for (const name of workloads) {
   const results = await runWorkload(name)
   report[name] = { rounds: results, summary: summarize(results) }
   console.log(table(report[name].summary))
-  for (const line of costs(report[name].summary)) console.log(line)
 }
 
+if (collector) {
+  const rounds = Object.fromEntries(Object.entries(report).map(([name, one]) => [name, one.rounds]))
+  console.log(`\n${overhead(rounds)}`)
+  const program = join(import.meta.dirname, 'allocations.ts')
+  console.log(`  ${execFileSync(process.execPath, [program], { encoding: 'utf8', timeout: ALLOCATIONS_MS }).trim()}`)
+}
 const file = join(dir, `${date.slice(0, 19).replace(/\D/g, '')}.json`)
 const described = sides.map(({ name, what }) => ({ name, what }))
 writeFileSync(

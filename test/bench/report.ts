@@ -91,6 +91,13 @@ function cell(value: Spread | null | undefined, digits: number): string {
   return `${median} (${number(value.min, digits)}–${number(value.max, digits)})`
 }
 
+function lines(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  const text = (row: readonly string[]) =>
+    row.map((c, i) => (i === 0 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ')
+  return rows.map((row) => `  ${text(row)}`.trimEnd()).join('\n')
+}
+
 /** A table: a row a figure, a column a server. Figures that no server gave are left out. */
 export function table(summary: readonly Summary[]): string {
   const names = Object.keys(summary[0]?.servers ?? {})
@@ -101,20 +108,36 @@ export function table(summary: readonly Summary[]): string {
     const cells = names.map((name) => cell(line.servers[name], FIGURES[i]!.digits))
     rows.push([line.figure, ...cells, ...(ratio ? [line.ratio === null ? '' : number(line.ratio, 2)] : [])])
   }
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  const text = (row: string[]) =>
-    row.map((c, i) => (i === 0 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ')
-  return rows.map((row) => `  ${text(row)}`.trimEnd()).join('\n')
+  return lines(rows)
 }
 
-/** What tracing costs in transactions per second: of every server whose name says that it traces, against ours. */
-export function costs(summary: readonly Summary[]): string[] {
-  const figure = summary.find((one) => one.figure === 'tx/s')
-  const base = figure?.servers.ours?.median
-  if (!figure || !base) return []
-  return Object.entries(figure.servers).flatMap(([name, spread]) =>
-    name.startsWith('traced') && spread
-      ? [`${name}: ${((1 - spread.median / base) * 100).toFixed(1)} % fewer tx/s`]
-      : []
+/** What is measured of tracing: how it differs from ours of the same round, in per cent. */
+const COSTS: readonly { readonly name: string; of(traced: Round, ours: Round): number | null }[] = [
+  { name: 'fewer tx/s', of: (traced, ours) => 1 - traced.txPerSecond / ours.txPerSecond },
+  {
+    name: 'more server CPU per tx',
+    of: (traced, ours) => {
+      const [more, base] = [traced, ours].map((round) => perThousand(round.serverCpuSeconds, round))
+      return more == null || !base ? null : more / base - 1
+    }
+  }
+]
+
+/** What tracing costs: a column each server whose name says that it traces, rows for each workload. Empty where none traces. */
+export function overhead(workloads: Readonly<Record<string, readonly Round[]>>): string {
+  const all = Object.values(workloads).flat()
+  const names = [...new Set(all.map(({ server }) => server))].filter((name) => name.startsWith('traced'))
+  if (names.length === 0) return ''
+  const of = (rounds: readonly Round[], name: string) => rounds.filter(({ server }) => server === name)
+  const rows = Object.entries(workloads).flatMap(([workload, rounds]) =>
+    COSTS.map((cost) => {
+      const ours = of(rounds, 'ours')
+      const cells = names.map((name) => {
+        const known = of(rounds, name).flatMap((round, i) => (ours[i] ? (cost.of(round, ours[i]) ?? []) : []))
+        return known.length === 0 ? 'n/a' : cell(spread(known.map((share) => share * 100)), 1)
+      })
+      return [`${workload}: ${cost.name}, %`, ...cells]
+    })
   )
+  return lines([['what tracing costs, median (min–max)', ...names], ...rows])
 }

@@ -41,7 +41,7 @@ test('T19: a gateway is killed under load: its clients go on at the other, also 
   await cluster.settled()
   const judge = new Judge()
   const load = new Load(() => gateways[0]!.port, judge, 5)
-  t.teardown(() => load.stop())
+  t.teardown(() => load.kill())
   const running = load.run(32)
   for (let blow = 0; blow < 4; blow++) {
     const goal = load.done + 200

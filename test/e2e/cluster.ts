@@ -4,6 +4,9 @@ import { eventually } from '../host/harness.ts'
 import { freePort } from './ports.ts'
 import { ServerProcess as Process, type ServerProcess, temporaryDirectory } from './servers.ts'
 
+/** How long a node may take to say how it is. */
+const ANSWER_MS = 10_000
+
 type Context = { teardown(then: () => unknown): void }
 
 export interface FragmentState {
@@ -35,7 +38,8 @@ export class NodeProcess {
   }
 
   async fragments(): Promise<FragmentState[]> {
-    const response = await fetch(`http://127.0.0.1:${this.httpPort}/health/detail`)
+    const signal = AbortSignal.timeout(ANSWER_MS)
+    const response = await fetch(`http://127.0.0.1:${this.httpPort}/health/detail`, { signal })
     return ((await response.json()) as { fragments: FragmentState[] }).fragments
   }
 }

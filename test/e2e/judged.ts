@@ -20,7 +20,7 @@ export async function judged(
   await cluster.settled()
   const judge = new Judge()
   const load = new Load(gateway.port, judge, 7)
-  t.teardown(() => load.stop())
+  t.teardown(() => load.kill())
   const running = load.run(CALLERS)
   const more = async (when: string) => {
     const goal = load.done + TRANSACTIONS

@@ -30,6 +30,7 @@ test('M20: one process with one fragment: ten kills under load, judged from outs
   let { port, httpPort } = await server.ready()
   const judge = new Judge()
   const load = new Load(port, judge, 42)
+  t.teardown(() => load.kill())
   const running = load.run(CALLERS)
   for (let kill = 1; kill <= KILLS; kill++) {
     const goal = load.done + TRANSACTIONS + kill * 37

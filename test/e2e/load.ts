@@ -17,6 +17,7 @@ export class Load {
   #tm: Promise<SeataClient> | null = null
   #rm: Promise<SeataClient> | null = null
   #running = true
+  #killed = false
   /** Transactions that came to an end, by their TM's account. */
   done = 0
   /** Answers that did not come. */
@@ -42,6 +43,13 @@ export class Load {
     for (const client of [await this.#tm, await this.#rm]) client?.close()
   }
 
+  /** At once, however things stand: for teardowns, after which nobody may be left who dials. */
+  kill(): void {
+    this.#running = false
+    this.#killed = true
+    for (const client of [this.#tm, this.#rm]) void client?.then((one) => one.close()).catch(() => {})
+  }
+
   /** Connects as often as it takes. */
   async connect(): Promise<void> {
     await Promise.all([this.#client('tm'), this.#client('rm')])
@@ -53,9 +61,10 @@ export class Load {
   }
 
   async #dial(role: 'tm' | 'rm'): Promise<SeataClient> {
-    for (;;) {
+    while (!this.#killed) {
       try {
         const client = await SeataClient.connect({ port: this.#port(), timeoutMs: 30_000 })
+        if (this.#killed) client.close()
         client.socket.once('close', () => {
           if (role === 'tm') this.#tm = null
           else this.#rm = null
@@ -67,6 +76,7 @@ export class Load {
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
     }
+    throw new Error('the load was killed')
   }
 
   #branch(xid: string, branchId: bigint, kind: Decision): number {

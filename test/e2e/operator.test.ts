@@ -24,7 +24,7 @@ test('M9, T17: nodes are drained and removed by command, at a node and through a
   await cluster.settled()
   const judge = new Judge()
   const load = new Load(gateway.port, judge, 11)
-  t.teardown(() => load.stop())
+  t.teardown(() => load.kill())
   const running = load.run(16)
   const more = async () => {
     const goal = load.done + 100

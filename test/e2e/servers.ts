@@ -45,15 +45,15 @@ export interface Exit {
 
 const root = join(import.meta.dirname, '../..')
 
-export class ServerProcess {
+/** A program of Node; it is killed with the test. */
+export class NodeProgram {
   readonly child: ChildProcess
   stdout = ''
   stderr = ''
   readonly exited: Promise<Exit>
 
-  /** `fastify-seata ARGS` with the given environment on top. */
   constructor(t: Context, args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd = root) {
-    this.child = spawn(process.execPath, [join(root, 'plugin/cli.ts'), ...args], {
+    this.child = spawn(process.execPath, args, {
       cwd,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe']
@@ -62,12 +62,6 @@ export class ServerProcess {
     this.child.stderr!.on('data', (chunk: Buffer) => (this.stderr += chunk))
     this.exited = new Promise((resolve) => this.child.on('close', (code, signal) => resolve({ code, signal })))
     t.teardown(() => this.child.kill('SIGKILL'))
-  }
-
-  /** Resolves with the ports of the ready line; rejects when the process ends before. */
-  async ready(): Promise<{ port: number; httpPort: number }> {
-    const [, port, httpPort] = await this.line(/Seata on \S+:(\d+), HTTP on \S+:(\d+), store/)
-    return { port: Number(port), httpPort: Number(httpPort) }
   }
 
   /** Resolves with the first match in what it prints; rejects when the process ends before. */
@@ -86,5 +80,18 @@ export class ServerProcess {
   async kill(signal: NodeJS.Signals): Promise<Exit> {
     this.child.kill(signal)
     return this.exited
+  }
+}
+
+export class ServerProcess extends NodeProgram {
+  /** `fastify-seata ARGS` with the given environment on top. */
+  constructor(t: Context, args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd = root) {
+    super(t, [join(root, 'plugin/cli.ts'), ...args], env, cwd)
+  }
+
+  /** Resolves with the ports of the ready line; rejects when the process ends before. */
+  async ready(): Promise<{ port: number; httpPort: number }> {
+    const [, port, httpPort] = await this.line(/Seata on \S+:(\d+), HTTP on \S+:(\d+), store/)
+    return { port: Number(port), httpPort: Number(httpPort) }
   }
 }

@@ -45,19 +45,20 @@ export class NodeHarness {
   /** The answer, or why there is none. */
   request(
     message: Message,
-    more: { client?: Client; xid?: string; fragment?: number } = {}
+    more: { client?: Client; xid?: string; fragment?: number; trace?: string } = {}
   ): Promise<Message | Refusal> {
-    const { client = clientOf('2.6.0'), xid = `127.0.0.1:8091:${++lastId}`, fragment = 0 } = more
+    const { client = clientOf('2.6.0'), xid = `127.0.0.1:8091:${++lastId}`, fragment = 0, trace } = more
     const w = new Writer()
     writeBody(w, message, DIALECT)
-    return this.raw(Buffer.from(w.written), client, xid, fragment)
+    return this.raw(Buffer.from(w.written), client, xid, fragment, trace)
   }
 
   raw(
     bytes: Buffer,
     client = clientOf('2.6.0'),
     xid = `127.0.0.1:8091:${++lastId}`,
-    fragment = 0
+    fragment = 0,
+    trace = ''
   ): Promise<Message | Refusal> {
     return new Promise((resolve) => {
       const request: LinkRequest = {
@@ -71,6 +72,7 @@ export class NodeHarness {
         proposed: xid,
         identity: 0n,
         again: false,
+        trace,
         keep: () => {},
         answer: (body) => resolve(readBody(new Reader(Buffer.from(body)), DIALECT) as unknown as Message),
         refuse: resolve

@@ -34,7 +34,7 @@ test('T12: the leader of etcd is killed under load, and no client notices but fo
   t.timeout(120_000)
   const { etcd, cluster, gatewayPort } = await started(t)
   const load = new Load(gatewayPort, new Judge(), 11)
-  t.teardown(() => load.stop())
+  t.teardown(() => load.kill())
   const running = load.run(16)
   const more = (n: number) => {
     const goal = load.done + n

@@ -1,16 +1,16 @@
-// Prometheus scrapes a cluster with the settings of examples/tracing, and every query of every dashboard there returns data.
-import { spawn, spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+// Prometheus scrapes a cluster with the settings of examples/tracing: every query of every dashboard there returns data, and latencies lead
+// to traces.
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
-import { parse, stringify } from 'yaml'
+import { parse } from 'yaml'
 import { readArguments } from '../../plugin/arguments.ts'
 import { Cluster } from '../e2e/cluster.ts'
 import { Judge } from '../e2e/judge.ts'
 import { Load } from '../e2e/load.ts'
-import { freePort } from '../e2e/ports.ts'
-import { temporaryDirectory } from '../e2e/servers.ts'
 import { eventually } from '../host/harness.ts'
+import { Receiver } from '../tracing/receiver.ts'
+import { Prometheus, promtool } from './prometheus.ts'
 
 const EXAMPLE = join(import.meta.dirname, '../../examples/tracing')
 
@@ -27,8 +27,9 @@ interface Dashboard {
 const settings = () => parse(readFileSync(join(EXAMPLE, 'prometheus.yml'), 'utf8')) as Settings
 
 test('Prometheus finds what it scrapes good, and every query of every dashboard returns data', async (t) => {
-  t.timeout(120_000)
-  const cluster = new Cluster(t)
+  t.timeout(180_000)
+  const receiver = await Receiver.start(t)
+  const cluster = new Cluster(t, undefined, [], { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint })
   for (const name of ['n1', 'n2', 'n3']) await cluster.node(name)
   const gateways = [await cluster.gateway(), await cluster.gateway()]
   await cluster.settled()
@@ -39,25 +40,10 @@ test('Prometheus finds what it scrapes good, and every query of every dashboard 
     t.is(config.targets.length, ports[i]!.length)
     config.targets = ports[i]!.map((port) => `127.0.0.1:${port}`)
   }
-  const folder = temporaryDirectory(t)
-  const file = join(folder, 'prometheus.yml')
-  writeFileSync(file, stringify(here))
-  const port = await freePort()
-  const args = [`--config.file=${file}`, `--storage.tsdb.path=${folder}/data`, `--web.listen-address=127.0.0.1:${port}`]
-  const prometheus = spawn('prometheus', args, { stdio: 'ignore' })
-  t.teardown(() => prometheus.kill('SIGKILL'))
-  const judge = new Judge()
-  const load = new Load(gateways[0]!.port, judge, 3)
-  t.teardown(() => load.stop())
+  const prometheus = await Prometheus.start(t, here)
+  const load = new Load(gateways[0]!.port, new Judge(), 3)
+  t.teardown(() => load.kill())
   const running = load.run(8)
-  const ask = async (expr: string) => {
-    const query = encodeURIComponent(expr.replaceAll('$__rate_interval', '10s'))
-    const response = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${query}`).catch(() => null)
-    const answer = (await response?.json()) as
-      | { status: string; data: { result: { value: [number, string] }[] } }
-      | undefined
-    return answer?.status === 'success' ? answer.data.result : []
-  }
   // A node is gone: requests are parked and sent again.
   await eventually(() => load.done > 100, 'a load', 30_000)
   await cluster.nodes.get('n3')!.process.kill('SIGKILL')
@@ -67,23 +53,30 @@ test('Prometheus finds what it scrapes good, and every query of every dashboard 
     t.true(panels.length > 4)
     for (const { title: panel, targets } of panels) {
       for (const { expr } of targets) {
-        const there = async () => (await ask(expr)).some(({ value }) => !Number.isNaN(Number(value[1])))
-        await t.notThrowsAsync(eventually(there, `${title}: ${panel}: ${expr}`, 15_000))
+        const there = async () => (await prometheus.values(expr.replaceAll('$__rate_interval', '1m'))).some(isNumber)
+        await eventually(there, `${title}: ${panel}: ${expr}`, 15_000)
       }
     }
   }
-  t.is((await ask('sum(seata_gateway_requests_total) > 0')).length, 1)
-  t.is((await ask('count(up == 1)'))[0]?.value[1], '4')
+  await eventually(async () => (await prometheus.values('sum(seata_gateway_requests_total) > 0')).length === 1)
+  await eventually(async () => (await prometheus.values('count(up == 1)'))[0] === 4, 'four of five that are up')
+  for (const metric of ['seata_gateway_request_duration_seconds_bucket', 'seata_log_append_duration_seconds_bucket']) {
+    const found = async () => (await prometheus.traces(metric)).filter((id) => receiver.traces.has(id))
+    await eventually(async () => (await found()).length > 0, `${metric}: an exemplar with its trace`, 15_000)
+  }
   const scraped = await (await fetch(`http://127.0.0.1:${ports[1]![0]}/metrics`)).text()
-  const { stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: scraped, encoding: 'utf8' })
   // Seata's own label is in camelCase, and prom-client's own names end as they do.
   const known = /^(seata_(exception|transaction) label names|nodejs_active_\w+ non-counter)/
-  const found = (stdout + stderr).split('\n').filter((line) => line !== '' && !known.test(line))
-  t.deepEqual(found, [])
+  t.deepEqual(
+    promtool(scraped).filter((line) => !known.test(line)),
+    []
+  )
   load.stop()
   await running
   await load.close()
 })
+
+const isNumber = (value: number) => !Number.isNaN(value)
 
 test('the overlay of the example names services and ports that are there, and options that are', (t) => {
   const base = parse(readFileSync(join(EXAMPLE, '../compose/compose.yaml'), 'utf8'), { merge: true })

@@ -1,8 +1,11 @@
 // Three nodes and a gateway as processes, a load, the kill of a leader; and what an OTLP receiver holds in the end.
 import test from 'ava'
+import { BranchStatus } from '../../tc-core/wire/codes.ts'
+import { fragmentOf } from '../../tc-core/wire/xid.ts'
 import { Cluster } from '../e2e/cluster.ts'
 import { Judge } from '../e2e/judge.ts'
 import { Load } from '../e2e/load.ts'
+import { connect } from '../e2e/servers.ts'
 import { eventually } from '../host/harness.ts'
 import { complaints, edges, type Kill, type Story, storeCallOf, stories } from './judge.ts'
 import { Receiver } from './receiver.ts'
@@ -18,7 +21,6 @@ const DELAY_MS = 100
 const HOPS = [
   ' > seata.transaction',
   'seata.transaction > seata.TC/GlobalBegin',
-  'seata.TC/GlobalBegin > seata.route',
   'seata.TC/GlobalBegin > seata.link',
   'seata.link > seata.fragment.step',
   'seata.link > seata.log.append',
@@ -44,13 +46,19 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
   await cluster.settled()
   const judge = new Judge()
   const load = new Load(gateway.port, judge, 11)
-  t.teardown(() => load.stop())
+  t.teardown(() => load.kill())
   const running = load.run(CALLERS)
   const more = async () => {
     const goal = load.done + TRANSACTIONS
     await eventually(() => load.done >= goal, `${TRANSACTIONS} transactions`, 60_000)
   }
   await more()
+  const decided = await decidedAt('n1', t, cluster, gateway.port)
+  // By then n1 has sent what it knows of it.
+  await eventually(() => receiver.spans.some(({ attributes }) => attributes['seata.xid'] === decided.xid))
+  await new Promise((resolve) => setTimeout(resolve, 5 * DELAY_MS))
+  // Answers whoever calls next.
+  decided.answer()
   const kills: Kill[] = [{ node: 'n1', at: Date.now() }]
   await cluster.nodes.get('n1')!.process.kill('SIGKILL')
   cluster.nodes.delete('n1')
@@ -64,7 +72,7 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
     60_000
   )
   const run = { spans: receiver.spans, kills, delay: DELAY_MS }
-  const begun = new Set(judge.transactions.keys())
+  const begun = new Set([...judge.transactions.keys(), ...decided.begun])
   await eventually(
     () => stories(run).filter(({ root, rootLost }) => root ?? rootLost).length >= begun.size,
     'every transaction as a span',
@@ -91,6 +99,20 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
       [],
       story.xid
     )
+    for (const { name, events } of story.spans.filter(({ name }) => name.startsWith('seata.TC/')))
+      t.true(
+        events.some((event) => event.name === 'seata.route'),
+        `${story.xid}: the fragment of ${name}`
+      )
+    // Each call twice: as the leader makes it, and as the gateway carries it out.
+    const calls = story.spans.filter(({ name }) => name === 'seata.RM/BranchCommit')
+    const byLeader = new Set(calls.flatMap(({ attributes, spanId }) => (attributes['seata.attempt'] ? spanId : [])))
+    const byGateway = calls.filter(({ attributes }) => attributes['seata.node'])
+    t.is(byGateway.length, byLeader.size, story.xid)
+    t.true(
+      byGateway.every(({ links }) => byLeader.has(links[0]!.spanId)),
+      story.xid
+    )
   }
   for (const { spans, xid } of whole) {
     for (const append of spans.filter(({ name }) => name === 'seata.log.append')) {
@@ -102,8 +124,14 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
   const names = new Set(receiver.spans.map(({ name }) => name))
   for (const name of ['seata.park', 'seata.lock.homes', 'seata.lock.home', 'seata.RM/BranchRollback'])
     t.true(names.has(name), name)
-  const decided = told.filter(({ spans }) => events(spans).has('seata.decision'))
-  t.true(decided.length > TRANSACTIONS)
+  t.true(told.filter(({ spans }) => events(spans).has('seata.decision')).length > TRANSACTIONS)
+  const { spans, root } = told.find(({ xid }) => xid === decided.xid)!
+  t.not(root!.from, 'n1')
+  t.true(events([root!]).has('seata.leader.changed'))
+  const at = (node: string, name: string) => spans.filter((span) => span.from === node && span.name === name)
+  t.true(events(at('n1', 'seata.fragment.step')).has('seata.decision'), 'decided by the first leader')
+  const [call] = at(root!.from, 'seata.RM/BranchCommit')
+  t.true(events([call!]).has('seata.rm.answer'), 'and carried out by the next')
 
   const moved = told.filter(
     ({ spans, root }) => events(root ? [root] : []).has('seata.leader.changed') && spans.length > 3
@@ -123,6 +151,31 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
   )
   await load.close()
 })
+
+/** A transaction whose commit a node has decided, and whose RM is silent until it is to answer; and all that were begun to find one. */
+async function decidedAt(node: string, t: { teardown(then: () => unknown): void }, cluster: Cluster, port: number) {
+  const client = await connect(t, { port })
+  await client.registerTM()
+  await client.registerRM('slow-db')
+  const leaders = await cluster.leaders()
+  const begun: string[] = []
+  let xid = ''
+  while (leaders.get(fragmentOf(xid)) !== node) {
+    if (xid !== '') await client.rollback(xid)
+    ;({ xid } = await client.begin('slow'))
+    begun.push(xid)
+  }
+  await client.register(xid, 'slow-db', 0, 'slow:1')
+  let called = false
+  client.onBranch = () => {
+    called = true
+    return 'silent'
+  }
+  await client.commit(xid)
+  await eventually(() => called, 'the call of the RM')
+  const answer = () => (client.onBranch = () => BranchStatus.PhaseTwo_Committed)
+  return { xid, begun, answer }
+}
 
 /** Nothing of it can have been lost with a process. */
 function untouched(spans: Story['spans'], kills: readonly Kill[]): boolean {

@@ -15,6 +15,7 @@ import { BranchStatus, GlobalStatus } from '../../tc-core/wire/codes.ts'
 import { rootSpanIdOf, traceIdOf } from '../../tc-core/wire/trace-context.ts'
 import { startApp } from '../e2e/servers.ts'
 import { eventually } from '../host/harness.ts'
+import { parseMetrics } from './prometheus-text.ts'
 
 const CLIENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 const UNSAMPLED = CLIENT.replace(/01$/, '00')
@@ -40,7 +41,7 @@ async function start(
     trace.setGlobalTracerProvider(provider)
   }
   Object.assign(process.env, env)
-  const { client } = await startApp(t, { retryPeriod: 50, ...options })
+  const { app, client } = await startApp(t, { retryPeriod: 50, ...options })
   for (const key of Object.keys(env)) delete process.env[key]
   const tm = await client()
   await tm.registerTM()
@@ -49,7 +50,7 @@ async function start(
   const named = (name: string) => spans().filter((span) => span.name === name)
   const root = (xid: string) => named('seata.transaction').find((span) => span.attributes['seata.xid'] === xid)
   const over = (xid: string) => eventually(() => root(xid) !== undefined, `the span of ${xid}`)
-  return { tm, spans, named, root, over }
+  return { app, tm, spans, named, root, over }
 }
 
 const OFF = { OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0' }
@@ -80,7 +81,8 @@ test.serial('a transaction is one span in one trace, with its outcome', async (t
   t.is(own.parentSpanContext, undefined)
   t.deepEqual([...new Set(spans().map((span) => span.spanContext().traceId))], [traceIdOf(xid)])
   const server = spans().find((span) => span.name === 'seata.TC/BranchRegister')!
-  t.like(server.attributes, { 'rpc.system.name': 'seata', 'rpc.method': 'seata.TC/BranchRegister' })
+  t.like(server.attributes, { 'rpc.system.name': 'seata', 'rpc.method': 'seata.TC/BranchRegister', 'seata.xid': xid })
+  t.like(server.events[0], { name: 'seata.route', attributes: { 'seata.fragment': 0 } })
 })
 
 test.serial('in an SDK that gives its ids itself there is no span for the transaction, and all else', async (t) => {
@@ -90,7 +92,7 @@ test.serial('in an SDK that gives its ids itself there is no span for the transa
   await tm.register(xid, 'db', 0, 't:1')
   tm.traceparent = ''
   await tm.commit(xid)
-  await eventually(() => named('seata.RM/BranchCommit').length === 2)
+  await eventually(() => named('seata.RM/BranchCommit').length === 1)
   await eventually(() => named('seata.fragment.step').length >= 4)
   t.is(named('seata.transaction').length, 0)
   const ids = new Set([...spans().map((span) => span.spanContext().spanId), CLIENT.slice(36, 52)])
@@ -139,7 +141,7 @@ test.serial('a client that is not sampled is not traced, but for what is always 
   await tm.rollback(xid)
   await over(xid)
   t.is(root(xid)!.parentSpanContext, undefined)
-  t.true(spans().every((span) => span.attributes['seata.xid'] === xid))
+  t.true(spans().every(({ attributes }) => (attributes['seata.xid'] ?? xid) === xid))
 })
 
 test.serial(
@@ -154,7 +156,7 @@ test.serial(
     await tm.rollback(back.xid)
     await over(back.xid)
     t.is(root(back.xid)!.attributes['error.type'], 'rolled-back')
-    t.is(named('seata.RM/BranchRollback').length, 2, "the node's and the gateway's")
+    t.is(named('seata.RM/BranchRollback').length, 1)
     const late = await tm.begin('late', 200)
     await tm.register(late.xid, 'db', 0, 't:2')
     await over(late.xid)
@@ -184,9 +186,8 @@ test.serial('each call of an RM is a span, with its attempt and its end', async 
   tm.onBranch = () => answers[calls++]!
   await tm.commit(xid)
   await over(xid)
-  const own = named('seata.RM/BranchCommit').filter((span) => span.attributes['seata.attempt'] !== undefined)
   t.deepEqual(
-    own.map((span) => [
+    named('seata.RM/BranchCommit').map((span) => [
       span.attributes['seata.attempt'],
       span.attributes['error.type'],
       span.events[0]?.attributes?.['seata.branch.status']
@@ -197,6 +198,50 @@ test.serial('each call of an RM is a span, with its attempt and its end', async 
       [3, undefined, BranchStatus.PhaseTwo_Committed]
     ]
   )
+})
+
+test.serial('OpenMetrics has the trace of an observation, where it is traced', async (t) => {
+  const { app, tm, over } = await start(t, 'ours')
+  const scrape = async (accept: string) => {
+    const { body, headers } = await app.inject({ url: '/metrics', headers: { accept } })
+    return { body, type: String(headers['content-type']), samples: parseMetrics(body) }
+  }
+  const open = () => scrape('application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5')
+  const named = async (name: string) => (await open()).samples.filter((sample) => sample.name === name)
+  tm.traceparent = UNSAMPLED
+  await tm.commit((await tm.begin()).xid)
+  t.false((await open()).samples.some(({ exemplar }) => exemplar))
+  tm.traceparent = ''
+  const { xid } = await tm.begin()
+  await tm.commit(xid)
+  await over(xid)
+  for (const name of ['seata_gateway_request_duration_seconds_bucket', 'seata_log_append_duration_seconds_bucket']) {
+    const told = (await named(name)).flatMap(({ exemplar, labels }) =>
+      exemplar ? { ...exemplar, le: labels.le! } : []
+    )
+    t.true(told.length > 0, name)
+    for (const { traceId, value, at, le } of told) {
+      t.is(traceId, traceIdOf(xid))
+      t.true(value > 0 && (le === '+Inf' || value <= Number(le)), `${value} in the bucket of ${le}`)
+      t.true(Math.abs(at - Date.now() / 1000) < 60)
+    }
+  }
+  const { body, type } = await open()
+  t.regex(type, /^application\/openmetrics-text; version=1\.0\.0/)
+  t.true(body.endsWith('\n# EOF\n'))
+  const plain = await scrape('text/plain')
+  t.regex(plain.type, /^text\/plain; version=0\.0\.4/)
+  t.false(plain.body.includes(' # {'))
+  // OpenMetrics names a counter without `_total`, and no two families alike.
+  const families = [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, kind]) => ({ name: name!, kind: kind! }))
+  t.is(new Set(families.map(({ name }) => name)).size, families.length)
+  const counters = families.filter(({ kind }) => kind === 'counter')
+  t.true(counters.length > 10)
+  const samples = new Set((await open()).samples.map(({ name }) => name))
+  t.true(counters.every(({ name }) => !name.endsWith('_total') && !samples.has(name)))
+  t.true(counters.filter(({ name }) => samples.has(`${name}_total`)).length > 10)
+  const names = async (scraped: typeof plain) => new Set(scraped.samples.map(({ name }) => name))
+  t.deepEqual(await names(await open()), await names(plain), 'the same figures')
 })
 
 test.serial('a head map that cannot be read is no reason to fail', async (t) => {

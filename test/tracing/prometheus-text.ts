@@ -1,11 +1,13 @@
-// Prometheus' text format as a scraper reads it: strict, so that what is odd is seen.
+// Prometheus' text format, and OpenMetrics', as a scraper reads it: strict, so that what is odd is seen.
 export interface Scraped {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly value: number
+  /** Of OpenMetrics: the trace of one observation, what was observed, and when (Unix s). */
+  readonly exemplar?: { readonly traceId: string; readonly value: number; readonly at: number } | undefined
 }
 
-const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/
+const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*?)\})? (\S+)(?: # \{trace_id="([0-9a-f]{32})"\} (\S+) (\S+))?$/
 
 /** Throws on a line that is none. */
 export function parseMetrics(text: string): Scraped[] {
@@ -13,10 +15,12 @@ export function parseMetrics(text: string): Scraped[] {
     if (line === '' || line.startsWith('#')) return []
     const found = LINE.exec(line)
     if (!found) throw new Error(`no sample: ${line}`)
-    const [, name, pairs = '', value] = found
+    const [, name, pairs = '', text, traceId, observed, at] = found
     const labels: Record<string, string> = {}
     for (const [, key, text] of pairs.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"(?:,|$)/g)) labels[key!] = text!
-    return [{ name: name!, labels, value: value === '+Inf' ? Number.POSITIVE_INFINITY : Number(value) }]
+    const value = text === '+Inf' ? Number.POSITIVE_INFINITY : Number(text)
+    const exemplar = traceId === undefined ? undefined : { traceId, value: Number(observed), at: Number(at) }
+    return { name: name!, labels, value, exemplar }
   })
 }
 
