@@ -110,6 +110,7 @@ export class ClusterNode {
       cluster,
       node: name,
       writer,
+      now: () => runtime.now(),
       sleep: (ms) => runtime.sleep(ms),
       onTrouble: (error) => {
         const trouble = error ? `the store: ${error.message}` : null
@@ -136,6 +137,7 @@ export class ClusterNode {
       meta,
       peers: this.#peers,
       pulse: this.#pulse,
+      storeSilence: () => this.#metaLog.silence,
       create: (fragment) => this.#create(fragment, meta)
     })
     this.membership = new Membership({
@@ -149,7 +151,7 @@ export class ClusterNode {
     this.#server = new LinkServer({
       ...{ cluster, name, writer, key, logger, runtime },
       isMember: (link) => [...this.#metaLog.meta.members.values()].some((member) => member.link === link),
-      gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello.name, connection, this.#gatewayOwner())),
+      gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello, connection, this.#gatewayOwner())),
       node: (_connection, hello) => {
         if (!this.#metaLog.meta.members.has(hello.name)) this.#metaReadAt = 0
         return { frame: (frame) => this.#heard(hello.name, frame), closed: () => {} }
@@ -210,6 +212,7 @@ export class ClusterNode {
   }
 
   #gatewayCame(gateway: GatewayEnd): LinkEnd {
+    for (const former of this.#gateways) if (former.writer === gateway.writer) former.replaced()
     this.#gateways.add(gateway)
     this.#options.logger.info({ gateway: gateway.name }, 'a gateway came')
     this.#introduce(gateway)
@@ -228,7 +231,7 @@ export class ClusterNode {
   #introduce(other: { send(frame: f.LinkFrame): void }): void {
     other.send(this.#view())
     other.send({ type: f.Leads.code, list: this.#replicas.leads() })
-    other.send({ type: f.Follows.code, list: this.#replicas.follows() })
+    other.send(this.#replicas.follows())
   }
 
   /** Gateways do not know each other: they hear of each other from the nodes. */
@@ -341,16 +344,13 @@ export class ClusterNode {
   #decide(): void {
     this.#replicas.decide()
     const leads = this.#replicas.leads()
-    const told = JSON.stringify(leads)
-    if (told !== this.#told) {
-      this.#told = told
-      this.#tellAll({ type: f.Leads.code, list: leads })
-    }
+    // First, for who may lead in its place is not to wait for one that is not ready.
     const follows = this.#replicas.follows()
-    const toldFollows = JSON.stringify(follows)
-    if (toldFollows === this.#toldFollows) return
-    this.#toldFollows = toldFollows
-    this.#peers.tell({ type: f.Follows.code, list: follows })
+    if (JSON.stringify(follows) !== this.#toldFollows) this.#peers.tell(follows)
+    this.#toldFollows = JSON.stringify(follows)
+    const told = JSON.stringify(leads)
+    if (told !== this.#told) this.#tellAll({ type: f.Leads.code, list: leads })
+    this.#told = told
   }
 
   #tellAll(frame: f.LinkFrame): void {

@@ -19,7 +19,7 @@ import { Leader } from './leader.ts'
 import { LeaderTracing } from './tracing.ts'
 
 /** An append that takes longer than this counts as trouble, ms: requests are kept back. */
-const STALL_MS = 1000
+const STALL_MS = 400
 const RESTART_MS = 1000
 const DRAIN_POLL_MS = 1
 /** How old the decision to claim may be when the log has been read, ms. */

@@ -112,11 +112,20 @@ export class Steady {
     return { commits: samples.filter(({ isCommit }) => isCommit).length, p99: waits[Math.floor(waits.length * 0.99)]! }
   }
 
-  /** Name of the node that leads each fragment. */
+  /** Name of the node that leads each fragment, in the highest term. */
   get leaders(): (string | undefined)[] {
-    const leads = (fragment: number) =>
-      this.cluster.nodes.find(({ process }) => process?.fragment(fragment)?.role === 'leader')
-    return Array.from({ length: this.cluster.options.fragments }, (_, fragment) => leads(fragment)?.name)
+    const of = (fragment: number) => {
+      const nodes = this.cluster.nodes.map(({ name, process }) => ({ name, host: process?.fragment(fragment) }))
+      const leads = nodes.filter(({ host }) => host?.role === 'leader')
+      return leads.sort((a, b) => b.host!.term - a.host!.term)[0]?.name
+    }
+    return Array.from({ length: this.cluster.options.fragments }, (_, fragment) => of(fragment))
+  }
+
+  /** Resolves when every node leads, and has done so for a while. */
+  settled(): Promise<void> {
+    const even = () => !this.leaders.includes(undefined) && new Set(this.leaders).size === this.cluster.nodes.length
+    return this.until(even).then(() => this.pass(1_000))
   }
 }
 
