@@ -36,6 +36,8 @@ export class Steady {
   readonly cluster: Cluster
   /** Answers that were none, or said that something failed. */
   readonly failures: { fragment: number; text: string }[] = []
+  /** What the processes log at level warn and above. */
+  readonly warnings: string[] = []
   readonly #samples: Sample[] = []
   readonly #clients: Connection[]
   #begun = 0
@@ -49,7 +51,9 @@ export class Steady {
     const fails = (error: unknown) => {
       throw error
     }
-    this.cluster = new Cluster(network, chance(3), this.kv, options, () => SILENT, fails)
+    const warn = (_fields: object, text: string) => void this.warnings.push(text)
+    const log: Log = { debug: () => {}, info: () => {}, warn, error: warn }
+    this.cluster = new Cluster(network, chance(3), this.kv, options, () => log, fails)
     for (const slot of [...this.cluster.nodes, ...this.cluster.gateways]) slot.start()
     this.#clients = Array.from({ length: CLIENTS }, (_, i) => {
       const machine = new Machine(`app${i}`, `10.0.3.${i + 1}`, network, chance(4 + i))
@@ -112,6 +116,11 @@ export class Steady {
     return { commits: samples.filter(({ isCommit }) => isCommit).length, p99: waits[Math.floor(waits.length * 0.99)]! }
   }
 
+  /** The longest wait of what was answered since `from`, ms. */
+  longest(from: number): number {
+    return this.#samples.reduce((longest, { at, ms }) => (at >= from ? Math.max(longest, ms) : longest), 0)
+  }
+
   /** Name of the node that leads each fragment, in the highest term. */
   get leaders(): (string | undefined)[] {
     const of = (fragment: number) => {
@@ -128,5 +137,3 @@ export class Steady {
     return this.until(even).then(() => this.pass(1_000))
   }
 }
-
-const SILENT: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
