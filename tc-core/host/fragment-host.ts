@@ -253,9 +253,9 @@ export class FragmentHost {
     else request.refuse('unavailable')
   }
 
-  /** Somebody else says that it leads: looks whether the log says so too. */
-  verify(): void {
-    this.#leader?.verify()
+  /** Whether another leads: the log tells. When another says so itself, `said`, a leader whose store does not answer believes it. */
+  verify(said = false): void {
+    void (said && !this.leading ? this.#deposed() : this.#leader?.verify())
   }
 
   /** The leader of another fragment says something. Who does not lead does not hear it. */

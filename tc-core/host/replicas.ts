@@ -249,7 +249,7 @@ export class Replicas {
     if (replica.moving) return
     const { clock, meta, name, peers } = this.#options
     // Nothing to append, nothing to meet another's record by: it has to be looked for.
-    if ((peers.leaderOf(fragment)?.term ?? 0) > replica.host.term) return replica.host.verify()
+    if ((peers.leaderOf(fragment)?.term ?? 0) > replica.host.term) return replica.host.verify(true)
     const now = clock.now()
     const nodes = meta.nodesOf(fragment).filter((node) => node !== name)
     // Also when nobody says so: who leads may be one that does not reach this node.

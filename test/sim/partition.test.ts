@@ -41,6 +41,19 @@ for (const [from, cut] of Object.entries(CUTS)) {
         const home = steady.leaders
         for (const [a, b] of ways) network.cut(a!, b!)
         const gone = await moves(steady, ms)
+        const hosts = home.map((_, fragment) => nodes[0]!.process!.fragment(fragment)!)
+        if (far.includes(KV_HOST) && ms === 4_000) {
+          t.false(
+            hosts.some(({ serving }) => serving),
+            'without the store it serves nobody'
+          )
+          const heard = far.length === 1
+          if (heard)
+            t.false(
+              hosts.some(({ role }) => role === 'leader'),
+              'and leads nothing once another says that it does'
+            )
+        }
         for (const [a, b] of ways) network.mend(a!, b!)
         const back = await moves(steady, WATCHED_MS)
         t.deepEqual(steady.leaders, home, `after ${ms} ms`)
