@@ -36,6 +36,8 @@ export class Steady {
   readonly cluster: Cluster
   /** Answers that were none, or said that something failed. */
   readonly failures: { fragment: number; text: string }[] = []
+  /** What RMs were asked to do. */
+  readonly calls: Message[] = []
   /** What the processes log at level warn and above. */
   readonly warnings: string[] = []
   readonly #samples: Sample[] = []
@@ -61,8 +63,10 @@ export class Steady {
         applicationId: `app${i}`,
         resources: ['tcc'],
         gateways: this.cluster.addresses,
-        called: (message, answer) =>
-          answer(message.type === 3 ? BranchStatus.PhaseTwo_Committed : BranchStatus.PhaseTwo_Rollbacked),
+        called: (message, answer) => {
+          this.calls.push(message)
+          answer(message.type === 3 ? BranchStatus.PhaseTwo_Committed : BranchStatus.PhaseTwo_Rollbacked)
+        },
         silent: () => {}
       })
     })
@@ -85,6 +89,11 @@ export class Steady {
   load(): void {
     this.time.after(PACE_MS, () => this.load())
     void this.#transaction(this.#clients[this.#begun++ % CLIENTS]!)
+  }
+
+  /** A request of a client, and its answer. */
+  ask(message: Message): Promise<Message | null> {
+    return new Promise((resolve) => this.#clients[0]!.request(message, resolve))
   }
 
   async #transaction(client: Connection): Promise<void> {
