@@ -362,8 +362,8 @@ export class ClusterNode {
   async stop(ms: number): Promise<void> {
     await this.#replicas.stop(ms)
     this.#decide()
-    // What was said last still has to leave.
-    await this.#runtime.sleep(1)
+    // What was said last still has to be read: a link that is closed with something unread may take it along.
+    await this.#runtime.sleep(20)
     this.abort()
   }
 

@@ -125,10 +125,10 @@ export class Replicas {
     return list
   }
 
-  /** It could take a lead: who is cut off from the store would only be robbed of it again. */
+  /** The store answers: who is cut off from it would only be robbed of a lead again. Who stops is waited for all the same, it hands over. */
   get #ready(): boolean {
     const troubled = [...this.#replicas.values()].some(({ troubledSince }) => troubledSince > 0)
-    return !this.#stopping && !troubled && this.#options.storeSilence() < TROUBLE_MS
+    return !troubled && this.#options.storeSilence() < TROUBLE_MS
   }
 
   /** How far this node has read what it follows, and written what it leads. */

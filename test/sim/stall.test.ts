@@ -88,6 +88,27 @@ test('M16: who is cut off from the gateways leads on: they go through another no
   t.deepEqual(steady.failures, [])
 })
 
+test('R8: nobody claims what a node that stops is about to hand over, however long its last records take', async (t) => {
+  for (const slow of [10, 30, 60]) {
+    for (const seed of [1, 2, 3, 4]) {
+      const { steady, victim } = await loaded(seed)
+      const terms = () =>
+        steady.leaders.map((_, fragment) =>
+          Math.max(...steady.cluster.nodes.map(({ process }) => process?.fragment(fragment)?.term ?? 0))
+        )
+      steady.kv.weather = { ...steady.kv.weather, slow }
+      await steady.pass(100)
+      const [leads, before] = [steady.leaders, terms()]
+      stop(victim)
+      await steady.pass(1_000)
+      const once = before.map((term, fragment) => (leads[fragment] === victim.name ? term + 1 : term))
+      t.deepEqual(terms(), once, `up to ${slow} ms a record, seed ${seed}`)
+      t.false(steady.warnings.includes('another node took the lead of this fragment'))
+      t.deepEqual(steady.failures, [])
+    }
+  }
+})
+
 test('a gateway that was frozen itself finds all its links as they were, and a node that stumbles keeps its leads', async (t) => {
   const { steady, victim } = await loaded(1)
   const leads = steady.leaders
