@@ -28,6 +28,7 @@ import { Pulse } from './pulse.ts'
 import { Replicas } from './replicas.ts'
 import { RmDirectory } from './rm-directory.ts'
 import type { SnapshotPolicy } from './snapshots.ts'
+import { Word } from './word.ts'
 
 export interface ClusterNodeOptions {
   readonly cluster: string
@@ -89,9 +90,14 @@ export class ClusterNode {
   #address: AddressInfo | null = null
   /** What others are told to dial. */
   #link = ''
-  /** What gateways and peers were told last. */
-  #told = ''
-  #toldFollows = ''
+  /** What this node says of itself: gateways and other nodes hear what it leads, and other nodes how far it is. */
+  readonly #words = {
+    leads: new Word((frame) => this.#peers.tell(frame)),
+    serves: new Word((frame) => {
+      for (const gateway of this.#gateways) gateway.send(frame)
+    }),
+    follows: new Word((frame) => this.#peers.tell(frame))
+  }
   #metaReadAt = 0
   #ticking: (() => void) | null = null
   #deciding = false
@@ -319,8 +325,7 @@ export class ClusterNode {
     const now = this.#runtime.now()
     if (now - this.#metaReadAt >= META_MS) {
       this.#metaReadAt = now
-      this.#told = ''
-      this.#toldFollows = ''
+      for (const word of Object.values(this.#words)) word.repeat()
       this.#metaLog.readOn().then(
         (news) => (news ? this.#metaChanged() : undefined),
         (error) => {
@@ -343,19 +348,10 @@ export class ClusterNode {
 
   #decide(): void {
     this.#replicas.decide()
-    const leads = this.#replicas.leads()
-    // First, for who may lead in its place is not to wait for one that is not ready.
-    const follows = this.#replicas.follows()
-    if (JSON.stringify(follows) !== this.#toldFollows) this.#peers.tell(follows)
-    this.#toldFollows = JSON.stringify(follows)
-    const told = JSON.stringify(leads)
-    if (told !== this.#told) this.#tellAll({ type: f.Leads.code, list: leads })
-    this.#told = told
-  }
-
-  #tellAll(frame: f.LinkFrame): void {
-    for (const gateway of this.#gateways) gateway.send(frame)
-    this.#peers.tell(frame)
+    // First, for nobody is to wait for one that is not ready.
+    this.#words.follows.say(this.#replicas.follows())
+    this.#words.leads.say({ type: f.Leads.code, list: this.#replicas.leads(true) })
+    this.#words.serves.say({ type: f.Leads.code, list: this.#replicas.leads() })
   }
 
   /** Hands its fragments on, `ms` at most, and closes its links. The store stays open: who opened it closes it. */

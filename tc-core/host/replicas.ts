@@ -109,15 +109,18 @@ export class Replicas {
     return this.#replicas.get(fragment)?.host
   }
 
-  /** The fragments that this node leads and serves. */
-  leads(): f.FragmentMark[] {
+  /**
+   * The fragments that this node leads and serves. `handing`: and those that it is about to hand over: nobody is to claim them, though
+   * requests are to wait for who leads next.
+   */
+  leads(handing = false): f.FragmentMark[] {
     const now = this.#options.clock.now()
     const list: f.FragmentMark[] = []
     for (const [fragment, replica] of this.#replicas) {
       const { host } = replica
       if (host.role !== 'leader' || host.leading) replica.troubledSince = 0
       else replica.troubledSince ||= now
-      if (host.role !== 'leader' || host.draining) continue
+      if (host.role !== 'leader' || (host.draining && !handing)) continue
       if (replica.troubledSince === 0 || now - replica.troubledSince < TROUBLE_MS) {
         list.push({ fragment, mark: host.term })
       }

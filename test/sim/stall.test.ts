@@ -88,9 +88,9 @@ test('M16: who is cut off from the gateways leads on: they go through another no
   t.deepEqual(steady.failures, [])
 })
 
-test('R8: nobody claims what a node that stops is about to hand over, however long its last records take', async (t) => {
+test('R8: nobody claims what is handed over, by a node that stops and to it when it is back, however long records take', async (t) => {
   for (const slow of [10, 30, 60]) {
-    for (const seed of [1, 2, 3, 4]) {
+    for (const seed of [1, 2, 3]) {
       const { steady, victim } = await loaded(seed)
       const terms = () =>
         steady.leaders.map((_, fragment) =>
@@ -99,10 +99,14 @@ test('R8: nobody claims what a node that stops is about to hand over, however lo
       steady.kv.weather = { ...steady.kv.weather, slow }
       await steady.pass(100)
       const [leads, before] = [steady.leaders, terms()]
+      const later = (by: number) => before.map((term, f) => (leads[f] === victim.name ? term + by : term))
       stop(victim)
       await steady.pass(1_000)
-      const once = before.map((term, fragment) => (leads[fragment] === victim.name ? term + 1 : term))
-      t.deepEqual(terms(), once, `up to ${slow} ms a record, seed ${seed}`)
+      t.deepEqual(terms(), later(1), `up to ${slow} ms a record, seed ${seed}`)
+      victim.start()
+      await steady.pass(2_500)
+      t.deepEqual(terms(), later(2), `up to ${slow} ms a record, seed ${seed}, back again`)
+      t.deepEqual(steady.leaders, leads)
       t.false(steady.warnings.includes('another node took the lead of this fragment'))
       t.deepEqual(steady.failures, [])
     }
