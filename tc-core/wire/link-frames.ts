@@ -173,7 +173,7 @@ function leadList(): Field<readonly FragmentMark[]> {
   }
 }
 
-export const LINK_PROTOCOL = 2
+export const LINK_PROTOCOL = 3
 export const LinkRole = { Gateway: 0, Node: 1 } as const
 export const LINK_DIALECT: Dialect = { version: 1, shortMsg: false }
 /** A snapshot never goes over a link, a record is below 1 MiB, a client's frame below 8 MiB. */
