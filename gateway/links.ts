@@ -185,7 +185,8 @@ export class Links implements Upstream, NodeLinkOwner {
 
   /** They take turns: one of them may not reach it either. */
   through(link: NodeLink): string | undefined {
-    const others = [...this.#links.values()].filter((l) => l !== link && l.isUp && l.through === undefined)
+    const isWay = (l: NodeLink) => l !== link && l.isUp && !l.isQuiet && l.through === undefined
+    const others = [...this.#links.values()].filter(isWay)
     return others[this.#turn++ % others.length]?.address
   }
 
@@ -197,9 +198,12 @@ export class Links implements Upstream, NodeLinkOwner {
     this.#options.logger.warn({ node: link.node, address: link.address, reason }, 'the link to a node is down')
     this.#elect(link)
     this.gatewaysChanged()
-    // All may have moved: what was given, names perhaps, leads to where they are now.
-    if (!this.#closed && this.#links.get(link.address) === link && ![...this.#links.values()].some(({ isUp }) => isUp))
-      this.#redial()
+    this.#redialWhenAlone()
+  }
+
+  /** All may have moved: what was given, names perhaps, leads to where they are now. It is dialled until somebody is there. */
+  #redialWhenAlone(): void {
+    if (!this.#closed && ![...this.#links.values()].some(({ isUp }) => isUp)) this.#redial()
   }
 
   leads(link: NodeLink): void {
@@ -234,6 +238,7 @@ export class Links implements Upstream, NodeLinkOwner {
 
   /** Nothing is to depend on every change having been told in its moment, and in order. */
   #check(): void {
+    this.#redialWhenAlone()
     const fragments = new Set(this.#leaders.keys())
     for (const { terms } of this.#links.values()) for (const fragment of terms.keys()) fragments.add(fragment)
     const wrong = [...fragments].filter((fragment) => this.#route(fragment))

@@ -78,6 +78,11 @@ export class NodeLink {
     return this.#link.isUp
   }
 
+  /** It is up, and nothing comes. */
+  get isQuiet(): boolean {
+    return this.#link.isQuiet
+  }
+
   /** The node in between, when this one is not reached itself. */
   get through(): string | undefined {
     return this.#link.through

@@ -18,6 +18,7 @@ export async function fragmentsOf(storage: Storage, cluster: string, node: strin
     cluster,
     node,
     writer: systemRuntime.id(),
+    now: systemRuntime.now,
     sleep: systemRuntime.sleep,
     onTrouble: (error) => {
       trouble = error?.message ?? ''

@@ -28,6 +28,7 @@ import { Pulse } from './pulse.ts'
 import { Replicas } from './replicas.ts'
 import { RmDirectory } from './rm-directory.ts'
 import type { SnapshotPolicy } from './snapshots.ts'
+import { Word } from './word.ts'
 
 export interface ClusterNodeOptions {
   readonly cluster: string
@@ -89,9 +90,14 @@ export class ClusterNode {
   #address: AddressInfo | null = null
   /** What others are told to dial. */
   #link = ''
-  /** What gateways and peers were told last. */
-  #told = ''
-  #toldFollows = ''
+  /** What this node says of itself: gateways and other nodes hear what it leads, and other nodes how far it is. */
+  readonly #words = {
+    leads: new Word((frame) => this.#peers.tell(frame)),
+    serves: new Word((frame) => {
+      for (const gateway of this.#gateways) gateway.send(frame)
+    }),
+    follows: new Word((frame) => this.#peers.tell(frame))
+  }
   #metaReadAt = 0
   #ticking: (() => void) | null = null
   #deciding = false
@@ -110,6 +116,7 @@ export class ClusterNode {
       cluster,
       node: name,
       writer,
+      now: () => runtime.now(),
       sleep: (ms) => runtime.sleep(ms),
       onTrouble: (error) => {
         const trouble = error ? `the store: ${error.message}` : null
@@ -136,6 +143,7 @@ export class ClusterNode {
       meta,
       peers: this.#peers,
       pulse: this.#pulse,
+      storeSilence: () => this.#metaLog.silence,
       create: (fragment) => this.#create(fragment, meta)
     })
     this.membership = new Membership({
@@ -149,7 +157,7 @@ export class ClusterNode {
     this.#server = new LinkServer({
       ...{ cluster, name, writer, key, logger, runtime },
       isMember: (link) => [...this.#metaLog.meta.members.values()].some((member) => member.link === link),
-      gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello.name, connection, this.#gatewayOwner())),
+      gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello, connection, this.#gatewayOwner())),
       node: (_connection, hello) => {
         if (!this.#metaLog.meta.members.has(hello.name)) this.#metaReadAt = 0
         return { frame: (frame) => this.#heard(hello.name, frame), closed: () => {} }
@@ -208,6 +216,7 @@ export class ClusterNode {
   }
 
   #gatewayCame(gateway: GatewayEnd): LinkEnd {
+    for (const former of this.#gateways) if (former.writer === gateway.writer) former.replaced()
     this.#gateways.add(gateway)
     this.#options.logger.info({ gateway: gateway.name }, 'a gateway came')
     this.#introduce(gateway)
@@ -226,7 +235,7 @@ export class ClusterNode {
   #introduce(other: { send(frame: f.LinkFrame): void }): void {
     other.send(this.#view())
     other.send({ type: f.Leads.code, list: this.#replicas.leads() })
-    other.send({ type: f.Follows.code, list: this.#replicas.follows() })
+    other.send(this.#replicas.follows())
   }
 
   /** Gateways do not know each other: they hear of each other from the nodes. */
@@ -314,8 +323,7 @@ export class ClusterNode {
     const now = this.#runtime.now()
     if (now - this.#metaReadAt >= META_MS) {
       this.#metaReadAt = now
-      this.#told = ''
-      this.#toldFollows = ''
+      for (const word of Object.values(this.#words)) word.repeat()
       this.#metaLog.readOn().then(
         (news) => (news ? this.#metaChanged() : undefined),
         (error) => {
@@ -338,30 +346,18 @@ export class ClusterNode {
 
   #decide(): void {
     this.#replicas.decide()
-    const leads = this.#replicas.leads()
-    const told = JSON.stringify(leads)
-    if (told !== this.#told) {
-      this.#told = told
-      this.#tellAll({ type: f.Leads.code, list: leads })
-    }
-    const follows = this.#replicas.follows()
-    const toldFollows = JSON.stringify(follows)
-    if (toldFollows === this.#toldFollows) return
-    this.#toldFollows = toldFollows
-    this.#peers.tell({ type: f.Follows.code, list: follows })
-  }
-
-  #tellAll(frame: f.LinkFrame): void {
-    for (const gateway of this.#gateways) gateway.send(frame)
-    this.#peers.tell(frame)
+    // First, for nobody is to wait for one that is not ready.
+    this.#words.follows.say(this.#replicas.follows())
+    this.#words.leads.say({ type: f.Leads.code, list: this.#replicas.leads(true) })
+    this.#words.serves.say({ type: f.Leads.code, list: this.#replicas.leads() })
   }
 
   /** Hands its fragments on, `ms` at most, and closes its links. The store stays open: who opened it closes it. */
   async stop(ms: number): Promise<void> {
     await this.#replicas.stop(ms)
     this.#decide()
-    // What was said last still has to leave.
-    await this.#runtime.sleep(1)
+    // What was said last still has to be read: a link that is closed with something unread may take it along.
+    await this.#runtime.sleep(20)
     this.abort()
   }
 

@@ -19,7 +19,7 @@ import { Leader } from './leader.ts'
 import { LeaderTracing } from './tracing.ts'
 
 /** An append that takes longer than this counts as trouble, ms: requests are kept back. */
-const STALL_MS = 1000
+const STALL_MS = 400
 const RESTART_MS = 1000
 const DRAIN_POLL_MS = 1
 /** How old the decision to claim may be when the log has been read, ms. */
@@ -253,9 +253,9 @@ export class FragmentHost {
     else request.refuse('unavailable')
   }
 
-  /** Somebody else says that it leads: looks whether the log says so too. */
-  verify(): void {
-    this.#leader?.verify()
+  /** Whether another leads: the log tells. When another says so itself, `said`, a leader whose store does not answer believes it. */
+  verify(said = false): void {
+    void (said && !this.leading ? this.#deposed() : this.#leader?.verify())
   }
 
   /** The leader of another fragment says something. Who does not lead does not hear it. */

@@ -1,6 +1,7 @@
 // The node's end of a link from a gateway: requests in, answers out, and what the gateway's RMs serve.
 import type { Dialect } from '../wire/fields.ts'
 import { type Client, type LinkRequest, type Place, REFUSALS, type Refusal } from '../wire/link.ts'
+import type { Identity } from '../wire/link-attempt.ts'
 import type { LinkConnection } from '../wire/link-connection.ts'
 import * as f from '../wire/link-frames.ts'
 import type { MessageOf } from '../wire/message.ts'
@@ -17,13 +18,16 @@ export interface GatewayEndOwner {
 
 export class GatewayEnd {
   readonly name: string
+  /** Of its process, by its hello. */
+  readonly writer: bigint
   place: Place | null = null
   readonly #connection: LinkConnection
   readonly #owner: GatewayEndOwner
   readonly #clients = new Map<number, Client>()
 
-  constructor(name: string, connection: LinkConnection, owner: GatewayEndOwner) {
+  constructor({ name, writer }: Pick<Identity, 'name' | 'writer'>, connection: LinkConnection, owner: GatewayEndOwner) {
     this.name = name
+    this.writer = writer
     this.#connection = connection
     this.#owner = owner
   }
@@ -69,6 +73,11 @@ export class GatewayEnd {
 
   refuse(id: number, reason: Refusal): void {
     this.send({ type: f.Refused.code, id, reason: REFUSALS.indexOf(reason) })
+  }
+
+  /** The gateway has come by another way: what is on this one is asked again there. */
+  replaced(): void {
+    this.#connection.close('it came by another way')
   }
 
   closed(): void {

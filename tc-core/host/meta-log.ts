@@ -10,6 +10,7 @@ import { Writer } from '../wire/bytes.ts'
 const BATCH = 32
 
 export interface MetaLogOptions extends SlotOptions {
+  now(): number
   readonly cluster: string
   readonly node: string
   readonly writer: bigint
@@ -22,6 +23,7 @@ export class MetaLog {
   #index = 0
   #born = ''
   #reading: Promise<boolean> | null = null
+  #readingSince = 0
 
   constructor(options: MetaLogOptions) {
     this.#options = options
@@ -40,10 +42,18 @@ export class MetaLog {
 
   /** Reads to the end; resolves with whether there was anything new. */
   readOn(): Promise<boolean> {
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = null
-    })
+    if (!this.#reading) {
+      this.#readingSince = this.#options.now()
+      this.#reading = this.#read().finally(() => {
+        this.#reading = null
+      })
+    }
     return this.#reading
+  }
+
+  /** Ms for which a reading has had no answer. */
+  get silence(): number {
+    return this.#reading ? this.#options.now() - this.#readingSince : 0
   }
 
   async #read(): Promise<boolean> {

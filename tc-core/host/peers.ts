@@ -23,6 +23,7 @@ export interface PeersOptions {
 interface Word {
   /** It has said what it leads since its link is up: before, nothing is known of it. */
   introduced: boolean
+  ready: boolean
   leads: ReadonlyMap<number, number>
   follows: ReadonlyMap<number, number>
 }
@@ -92,6 +93,11 @@ export class Peer {
     return this.introduced && this.#link.silence < SILENT_MS
   }
 
+  /** It is alive, and its store answers it. */
+  get ready(): boolean {
+    return this.alive && this.#word.ready
+  }
+
   /** Longer without a word than a living node is. */
   get quiet(): boolean {
     return !this.dead && this.#link.silence > QUIET_MS
@@ -156,7 +162,10 @@ export class Peers {
   told(name: string, frame: f.LinkFrame): void {
     const word = this.#word(name)
     const marks = (list: readonly f.FragmentMark[]) => new Map(list.map(({ fragment, mark }) => [fragment, mark]))
-    if (frame.type === f.Follows.code) word.follows = marks(frame.list)
+    if (frame.type === f.Follows.code) {
+      word.ready = frame.ready
+      word.follows = marks(frame.list)
+    }
     if (frame.type !== f.Leads.code) return
     word.leads = marks(frame.list)
     word.introduced = true
@@ -171,7 +180,7 @@ export class Peers {
 
   #word(name: string): Word {
     let word = this.#words.get(name)
-    if (!word) this.#words.set(name, (word = { introduced: false, leads: new Map(), follows: new Map() }))
+    if (!word) this.#words.set(name, (word = { introduced: false, ready: false, leads: new Map(), follows: new Map() }))
     return word
   }
 

@@ -5,10 +5,10 @@ import type { Lane } from '../storage/port.ts'
 import type { Clock } from '../wire/runtime.ts'
 
 /** How often the counter moves, ms. */
-const BEAT_MS = 200
+const BEAT_MS = 100
 /** Unmoved for so long, the node counts as silent, ms. */
-const STILL_MS = 400
-const LOOK_MS = 100
+const STILL_MS = 300
+const LOOK_MS = 60
 /** How long the counter moves on after the last reason for it, ms. */
 const KEEP_MS = 5_000
 
@@ -16,6 +16,8 @@ interface Seen {
   value: string
   /** When it was seen to move last, by this node's clock. */
   movedAt: number
+  /** When the store said last that it has not moved. */
+  stillAt: number
   lookedAt: number
 }
 
@@ -68,21 +70,26 @@ export class Pulse {
     const now = this.#clock.now()
     let seen = this.#seen.get(name)
     // Who was not asked about for a while may have stood still and moved again since.
-    if (!seen || now - seen.lookedAt > STILL_MS) this.#seen.set(name, (seen = { value: '', movedAt: now, lookedAt: 0 }))
+    if (!seen || now - seen.lookedAt > STILL_MS)
+      this.#seen.set(name, (seen = { value: '', movedAt: now, stillAt: now, lookedAt: 0 }))
     if (now - seen.lookedAt >= LOOK_MS) void this.#look(name, seen, now)
-    return now - seen.movedAt >= STILL_MS
+    // Who is cut off from the store sees nothing move: only what the store has said counts.
+    return seen.stillAt - seen.movedAt >= STILL_MS && now - seen.stillAt < STILL_MS
   }
 
   async #look(name: string, seen: Seen, now: number): Promise<void> {
     seen.lookedAt = now
     try {
       const value = String(await this.#lane.get(this.#key(name)))
-      if (value === seen.value) return
+      const before = seen.stillAt
+      seen.stillAt = this.#clock.now()
+      // A store that was away let nobody move.
+      if (value === seen.value && seen.stillAt - before < STILL_MS) return
       seen.value = value
-      seen.movedAt = this.#clock.now()
+      seen.movedAt = seen.stillAt
     } catch {
       // A store that does not answer tells nothing about the node.
-      seen.movedAt = this.#clock.now()
+      seen.movedAt = seen.stillAt = this.#clock.now()
     }
   }
 }

@@ -3,7 +3,7 @@ import type { Meta } from '../scheduler/meta.ts'
 import type { LinkRequest } from '../wire/link.ts'
 import * as f from '../wire/link-frames.ts'
 import type { Clock } from '../wire/runtime.ts'
-import { shouldLead } from './election.ts'
+import { type ElectionView, inDoubt, shouldLead } from './election.ts'
 import type { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'
 import type { Peers } from './peers.ts'
@@ -15,13 +15,15 @@ export interface ReplicasOptions {
   readonly meta: Meta
   readonly peers: Peers
   readonly pulse: Pulse
+  /** Ms for which the store has left this node without an answer. */
+  storeSilence(): number
   create(fragment: number): FragmentHost
 }
 
 /** How often a follower that hears nothing reads the log itself, and a leader looks whether it still leads, ms. */
 const POLL_MS = 1_000
 /** A leader that cannot serve for so long does not count as one, ms. */
-const TROUBLE_MS = 300
+const TROUBLE_MS = 200
 /** How long a fragment is left to whom it was handed, ms. */
 const PROMISE_MS = 500
 const HAND_OVER_MS = 1_000
@@ -107,15 +109,18 @@ export class Replicas {
     return this.#replicas.get(fragment)?.host
   }
 
-  /** The fragments that this node leads and serves. */
-  leads(): f.FragmentMark[] {
+  /**
+   * The fragments that this node leads and serves. `handing`: and those that it is about to hand over: nobody is to claim them, though
+   * requests are to wait for who leads next.
+   */
+  leads(handing = false): f.FragmentMark[] {
     const now = this.#options.clock.now()
     const list: f.FragmentMark[] = []
     for (const [fragment, replica] of this.#replicas) {
       const { host } = replica
       if (host.role !== 'leader' || host.leading) replica.troubledSince = 0
       else replica.troubledSince ||= now
-      if (host.role !== 'leader' || host.draining) continue
+      if (host.role !== 'leader' || (host.draining && !handing)) continue
       if (replica.troubledSince === 0 || now - replica.troubledSince < TROUBLE_MS) {
         list.push({ fragment, mark: host.term })
       }
@@ -123,15 +128,21 @@ export class Replicas {
     return list
   }
 
+  /** The store answers: who is cut off from it would only be robbed of a lead again. Who stops is waited for all the same, it hands over. */
+  get #ready(): boolean {
+    const troubled = [...this.#replicas.values()].some(({ troubledSince }) => troubledSince > 0)
+    return !troubled && this.#options.storeSilence() < TROUBLE_MS
+  }
+
   /** How far this node has read what it follows, and written what it leads. */
-  follows(): f.FragmentMark[] {
+  follows(): f.LinkFrame {
     const list: f.FragmentMark[] = []
     for (const [fragment, { host }] of this.#replicas) {
       // Nothing is handed to a node that stops.
       if (this.#stopping) break
       if (host.role === 'follower' || host.role === 'leader') list.push({ fragment, mark: host.index })
     }
-    return list
+    return { type: f.Follows.code, ready: this.#ready, list }
   }
 
   /** A leader's record came. */
@@ -187,22 +198,22 @@ export class Replicas {
     else replica.leaderlessSince ||= now
     const gone = (peer: string) => peers.get(peer)?.dead !== false || pulse.isStill(peer)
     const heir = now < replica.heirUntil && !led
-    const claims =
-      heir ||
-      shouldLead({
-        now,
-        me: name,
-        placement: meta.candidatesOf(fragment),
-        led,
-        lastLeader: host.lastLeader,
-        leaderlessSince: replica.leaderlessSince,
-        // Who died meanwhile is not waited for.
-        promisedUntil: peers.get(replica.promisedTo)?.dead ? 0 : replica.promisedUntil,
-        alive: (peer) => peers.get(peer)?.alive ?? false,
-        known: (peer) => peers.get(peer)?.introduced !== false || peers.get(peer)?.dead === true,
-        gone
-      })
-    if (claims) void this.#claim(replica)
+    const view: ElectionView = {
+      now,
+      me: name,
+      placement: meta.candidatesOf(fragment),
+      led,
+      lastLeader: host.lastLeader,
+      leaderlessSince: replica.leaderlessSince,
+      // Who died meanwhile is not waited for.
+      promisedUntil: peers.get(replica.promisedTo)?.dead ? 0 : replica.promisedUntil,
+      alive: (peer) => peers.get(peer)?.alive ?? false,
+      ready: (peer) => peers.get(peer)?.ready ?? false,
+      known: (peer) => peers.get(peer)?.introduced !== false || peers.get(peer)?.dead === true,
+      gone
+    }
+    if (inDoubt(view)) replica.leaderlessSince = now
+    if (heir || shouldLead(view)) void this.#claim(replica)
     else if (now - replica.readAt >= POLL_MS) {
       replica.readAt = now
       // Who leads says where the log ends: it is read when something is missing, or nobody says so.
@@ -241,7 +252,7 @@ export class Replicas {
     if (replica.moving) return
     const { clock, meta, name, peers } = this.#options
     // Nothing to append, nothing to meet another's record by: it has to be looked for.
-    if ((peers.leaderOf(fragment)?.term ?? 0) > replica.host.term) return replica.host.verify()
+    if ((peers.leaderOf(fragment)?.term ?? 0) > replica.host.term) return replica.host.verify(true)
     const now = clock.now()
     const nodes = meta.nodesOf(fragment).filter((node) => node !== name)
     // Also when nobody says so: who leads may be one that does not reach this node.
@@ -261,15 +272,15 @@ export class Replicas {
   /** Another node follows the fragment, and has caught up with this one. */
   #isNear(node: string, fragment: number, replica: Replica): boolean {
     const peer = this.#options.peers.get(node)
-    const mark = peer?.alive ? peer.follows.get(fragment) : undefined
+    const mark = peer?.ready ? peer.follows.get(fragment) : undefined
     return mark !== undefined && replica.host.index - mark <= NEAR
   }
 
-  /** The one that is next in order, alive and close behind. */
+  /** The one that is next in order, ready and close behind. */
   #heir(fragment: number): string | undefined {
     const { meta, name, peers } = this.#options
     const follows = (node: string) => peers.get(node)?.follows.get(fragment)
-    const living = meta.candidatesOf(fragment).filter((node) => node !== name && peers.get(node)?.alive)
+    const living = meta.candidatesOf(fragment).filter((node) => node !== name && peers.get(node)?.ready)
     return living.find((node) => follows(node) !== undefined) ?? living[0]
   }
 

@@ -7,11 +7,15 @@ import { type ByteStream, type Clock, every } from './runtime.ts'
 export interface LinkHandler {
   /** Valid during the call. */
   frame(frame: LinkFrame): void
+  /** Nothing has come for longer than a living process keeps quiet. Said again with every sign of life of this side, until something comes. */
+  quiet?(): void
   /** Once; nothing comes afterwards. */
   closed(reason: string): void
 }
 
 const PING_MS = 150
+/** Signs of life of this side without one of the other. They are counted, not timed: who was frozen itself has given none. */
+const QUIET_PINGS = 3
 /** Who has not said hello for so long is nobody, ms. */
 const HELLO_MS = 3_000
 /** A link over which nothing came for so long is closed: the other side is frozen, or cut off. */
@@ -40,6 +44,7 @@ export class LinkConnection {
   #pings = 0
   #greeted = false
   #said = false
+  #unheard = 0
   readonly #since: number
   readonly #stopPings: () => void
   /** When something came last, ms. */
@@ -63,6 +68,10 @@ export class LinkConnection {
   /** Ms since the last sign of life. */
   get silence(): number {
     return this.#clock.now() - this.heardAt
+  }
+
+  get isQuiet(): boolean {
+    return this.#unheard >= QUIET_PINGS
   }
 
   /** @param atLeisure nobody waits for it: it leaves with what comes next */
@@ -102,6 +111,7 @@ export class LinkConnection {
   #onData(chunk: Buffer): void {
     if (this.#closed) return
     this.heardAt = this.#clock.now()
+    this.#unheard = 0
     this.#pieces.push(chunk)
     this.#held += chunk.length
     if (this.#held < this.#need) return
@@ -146,6 +156,8 @@ export class LinkConnection {
       // What was said meanwhile is a sign of life as well. It need not be answered: the other side gives its own.
       if (!this.#said) this.send({ type: Ping.code, sequence: ++this.#pings })
       this.#said = false
+      this.#unheard++
+      if (this.isQuiet) this.#handler.quiet?.()
     }
   }
 

@@ -1,21 +1,11 @@
-// The dialling end of a link: connects, says who it is, and dials again when the link is down.
+// The dialling end of a link: keeps one up, dials again when it is down, and goes another way when nothing comes on this one.
 import { parseAddress } from './address.ts'
-import { LinkConnection } from './link-connection.ts'
-import { Hello, LINK_PROTOCOL, type LinkFrame, type LinkRole, Proof, Through } from './link-frames.ts'
-import { LinkKey, WRONG_KEY } from './link-key.ts'
+import { Attempt, type Identity } from './link-attempt.ts'
+import type { Hello, LinkFrame } from './link-frames.ts'
 import type { MessageOf } from './message.ts'
 import type { Runtime } from './runtime.ts'
 
-/** Who says hello. */
-export interface Identity {
-  readonly role: (typeof LinkRole)[keyof typeof LinkRole]
-  readonly cluster: string
-  readonly name: string
-  /** Drawn anew with every start of the process. */
-  readonly writer: bigint
-  /** The cluster's key; empty or not given: there is none. */
-  readonly key?: string
-}
+export type { Identity } from './link-attempt.ts'
 
 export interface DialHandler {
   /** The other side said hello, and belongs to the same cluster. */
@@ -31,11 +21,8 @@ export interface DialHandler {
   through?(): string | undefined
 }
 
-const CONNECT_MS = 1_000
 const REDIAL_MIN_MS = 20
 const REDIAL_MAX_MS = 500
-/** A link that ended after such a silence is dialled through another node first, ms: the way itself may be broken. */
-const LONG_SILENCE_MS = 1_000
 /** How often it is tried whether a node can be reached without another in between, ms. */
 const DIRECT_MS = 10_000
 
@@ -44,17 +31,19 @@ export class DialledLink {
   readonly #identity: Identity
   readonly #runtime: Runtime
   readonly #handler: DialHandler
-  #connection: LinkConnection | null = null
+  /** The link, or the attempt at it. */
+  #attempt: Attempt | null = null
+  /**
+   * Another way to the same node: through another node when nothing comes on this one, and the straight one when this one leads through
+   * another node. It becomes the link when it is up; until then all stays as it is.
+   */
+  #other: Attempt | null = null
   #up = false
   #closing = false
   #pause = REDIAL_MIN_MS
   #foreign = ''
   #timer: (() => void) | null = null
   #throughNext = false
-  /** The node in between, if there is one. */
-  #through: string | undefined
-  #key!: LinkKey
-  #hello: MessageOf<typeof Hello> | null = null
 
   /** @param address `host:port` */
   constructor(address: string, identity: Identity, runtime: Runtime, handler: DialHandler) {
@@ -71,88 +60,78 @@ export class DialledLink {
 
   /** Ms since the other side was heard; Infinity while the link is down. */
   get silence(): number {
-    return this.#up ? this.#connection!.silence : Number.POSITIVE_INFINITY
+    return this.#up ? this.#attempt!.silence : Number.POSITIVE_INFINITY
+  }
+
+  /** It is up, and nothing comes. */
+  get isQuiet(): boolean {
+    return this.#up && this.#attempt!.isQuiet
   }
 
   /** The node in between; undefined: there is none. */
   get through(): string | undefined {
-    return this.#up ? this.#through : undefined
+    return this.#up ? this.#attempt!.through : undefined
   }
 
   #dial(): void {
-    this.#through = this.#throughNext ? this.#handler.through?.() : undefined
-    const through = this.#through
+    this.#attempt = this.#try(this.#throughNext ? this.#handler.through?.() : undefined)
+  }
+
+  #try(through: string | undefined): Attempt | null {
     const address = parseAddress(through ?? this.address)
-    if (!address) return this.#handler.foreign('that is no HOST:PORT')
-    const stream = this.#runtime.connect(address)
-    const late = () => stream.destroy(new Error(`no connection within ${CONNECT_MS} ms`))
-    const stop = this.#runtime.timer(CONNECT_MS, late)
-    stream.on('connect', stop)
-    stream.on('error', (error) => {
-      if (error.code === 'ECONNREFUSED' && through === undefined) this.#handler.refused()
+    if (!address) {
+      this.#isForeign('that is no HOST:PORT')
+      return null
+    }
+    const options = { identity: this.#identity, runtime: this.#runtime, address, link: this.address, through }
+    const attempt: Attempt = new Attempt(options, {
+      up: (hello) => this.#isUp(attempt, hello),
+      frame: (frame) => attempt === this.#attempt && this.#handler.frame(frame),
+      quiet: () => this.#goRound(),
+      refused: () => attempt === this.#attempt && this.#handler.refused(),
+      foreign: (reason) => this.#closing || this.#isForeign(reason),
+      closed: (reason) => this.#closed(attempt, reason)
     })
-    // The node in between says hello before it hears that it is not meant.
-    let foreignHellos = through === undefined ? 0 : 1
-    this.#hello = null
-    this.#key = new LinkKey(this.#identity.key ?? '', 'dialler')
-    this.#connection = new LinkConnection(stream, this.#runtime, {
-      frame: (frame) => {
-        if (this.#up) return this.#handler.frame(frame)
-        if (frame.type === Hello.code && foreignHellos-- <= 0) this.#helloCame(frame)
-        else if (frame.type === Proof.code) this.#proven(frame.mac)
-      },
-      closed: (reason) => {
-        stop()
-        this.#closed(reason)
-      }
-    })
-    if (through !== undefined) this.#connection.send({ type: Through.code, link: this.address })
-    const { challenge } = this.#key
-    this.#connection.send({ type: Hello.code, protocol: LINK_PROTOCOL, ...this.#identity, challenge })
+    return attempt
   }
 
-  #helloCame(hello: MessageOf<typeof Hello>): void {
-    if (hello.protocol !== LINK_PROTOCOL) return this.#turnAway(`it speaks link protocol ${hello.protocol}`)
-    if (hello.cluster !== this.#identity.cluster) return this.#turnAway(`it belongs to cluster ${hello.cluster}`)
-    const trouble = this.#key.meet(hello.challenge)
-    if (trouble !== null) return this.#turnAway(trouble)
-    this.#hello = hello
-    if (this.#key.isOpen) this.#isUp()
-    else this.#connection!.send({ type: Proof.code, mac: this.#key.proof })
+  /** Nothing comes. The node may be frozen, and then others lead soon; or only the way to it is cut, and then there is another. */
+  #goRound(): void {
+    const through = this.#handler.through?.()
+    if (through !== undefined && this.through === undefined) this.#other ??= this.#try(through)
   }
 
-  #proven(mac: Buffer): void {
-    if (!this.#hello || !this.#key.proves(mac)) return this.#turnAway(WRONG_KEY)
-    this.#isUp()
-  }
-
-  #isUp(): void {
+  #isUp(attempt: Attempt, hello: MessageOf<typeof Hello>): void {
+    if (attempt === this.#other && !this.#takesOver(attempt)) return
     this.#foreign = ''
     this.#up = true
     this.#pause = REDIAL_MIN_MS
-    if (this.#through !== undefined) this.#timer = this.#runtime.timer(DIRECT_MS, () => this.#tryDirect())
-    this.#handler.up(this.#hello!)
+    this.#timer?.()
+    if (attempt.through !== undefined) this.#goStraight()
+    this.#handler.up(hello)
   }
 
-  /** Ends a link through another node as soon as the other side can be reached again: it is dialled itself then. */
-  #tryDirect(): void {
-    const address = parseAddress(this.address)!
-    const connection = this.#connection
-    const stream = this.#runtime.connect(address)
-    const stop = this.#runtime.timer(CONNECT_MS, () => stream.destroy())
-    stream.on('error', () => {})
-    stream.on('close', stop)
-    stream.on('connect', () => {
-      if (this.#connection === connection) connection?.close('it can be reached itself')
-      stream.destroy()
+  /** Another way to the node is open. False: the one in use is well by now, and stays. */
+  #takesOver(other: Attempt): boolean {
+    const former = this.#attempt!
+    this.#other = null
+    if (other.through !== undefined && !former.isQuiet) {
+      other.close('the straight way is open again')
+      return false
+    }
+    this.#attempt = other
+    const reason = other.through === undefined ? 'it can be reached itself' : 'nothing comes, and another way is open'
+    former.close(reason)
+    this.#isDown(reason)
+    return true
+  }
+
+  /** Now and then the other side is tried itself. */
+  #goStraight(): void {
+    this.#timer = this.#runtime.timer(DIRECT_MS, () => {
+      this.#other ??= this.#try(undefined)
+      this.#goStraight()
     })
-    this.#timer = this.#runtime.timer(DIRECT_MS, () => this.#tryDirect())
-  }
-
-  #turnAway(reason: string): void {
-    this.#hello = null
-    this.#connection!.close(reason)
-    this.#isForeign(reason)
   }
 
   #isForeign(reason: string): void {
@@ -163,27 +142,34 @@ export class DialledLink {
 
   /** @param atLeisure nobody waits for it */
   send(frame: LinkFrame, atLeisure = false): void {
-    if (this.#up) this.#connection!.send(frame, atLeisure)
+    if (this.#up) this.#attempt!.send(frame, atLeisure)
   }
 
-  #closed(reason: string): void {
+  #closed(attempt: Attempt, reason: string): void {
+    if (attempt === this.#other) this.#other = null
+    if (attempt !== this.#attempt) return
     const wasUp = this.#up
-    this.#throughNext = wasUp ? this.silence > LONG_SILENCE_MS : !this.#throughNext
-    this.#up = false
+    this.#throughNext = wasUp ? attempt.isQuiet : !this.#throughNext
     this.#timer?.()
-    this.#connection = null
-    if (!this.#closing) {
+    // Another way may be open in a moment.
+    this.#attempt = this.#other
+    this.#other = null
+    if (!this.#closing && !this.#attempt) {
       this.#timer = this.#runtime.timer(wasUp ? 0 : this.#pause, () => this.#dial())
       if (!wasUp) this.#pause = Math.min(this.#pause * 2, REDIAL_MAX_MS)
     }
-    if (wasUp) this.#handler.down(reason)
-    // It looked at our proof and hung up before its own was here.
-    else if (this.#hello && !this.#closing) this.#isForeign(WRONG_KEY)
+    if (wasUp) this.#isDown(reason)
+  }
+
+  #isDown(reason: string): void {
+    this.#up = false
+    this.#handler.down(reason)
   }
 
   close(): void {
     this.#closing = true
     this.#timer?.()
-    this.#connection?.close('this side stops')
+    this.#other?.close('this side stops')
+    this.#attempt?.close('this side stops')
   }
 }

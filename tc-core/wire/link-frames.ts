@@ -104,8 +104,11 @@ export const Between = table(16, 'between', { from: u16, to: u16, term: u53, tra
 export const Appended = table(17, 'appended', { fragment: u16, record: rest })
 /** The leader has stopped at `index`: the node `to` is to take the lead, and the others leave it to it. */
 export const HandOver = table(18, 'handOver', { fragment: u16, index: u53, to: str16 })
-/** How far a replica has read, or written when it leads: a leader hands over to who has caught up, and a follower need not look. */
-export const Follows = table(19, 'follows', { list: leadList() })
+/**
+ * How far a replica has read, or written when it leads: a leader hands over to who has caught up, and a follower need not look. `ready`: the
+ * store answers this node, so that it could lead.
+ */
+export const Follows = table(19, 'follows', { ready: bool8, list: leadList() })
 
 /** Where clients reach a gateway, `host:port` each: from the gateway to the nodes. Empty: it stops. */
 export const GatewayAt = table(20, 'gatewayAt', { transaction: str16, control: str16 })
@@ -170,7 +173,7 @@ function leadList(): Field<readonly FragmentMark[]> {
   }
 }
 
-export const LINK_PROTOCOL = 2
+export const LINK_PROTOCOL = 3
 export const LinkRole = { Gateway: 0, Node: 1 } as const
 export const LINK_DIALECT: Dialect = { version: 1, shortMsg: false }
 /** A snapshot never goes over a link, a record is below 1 MiB, a client's frame below 8 MiB. */

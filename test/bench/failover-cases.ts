@@ -259,7 +259,8 @@ function cutOff(what: 'all' | 'gateways', title: string): Case['run'] {
       await stage.watched(
         cut,
         async () => {
-          for (const proxy of proxies) proxy.cut(what)
+          const gateways = stage.gateways.map(({ process }) => process.child.pid!)
+          for (const proxy of proxies) proxy.cut(what === 'all' ? 'all' : gateways)
           // Without gateways it leads on: they reach it through other nodes.
           if (what === 'gateways') return
           await eventually(async () => (await led()) === 0, 'the node leading nothing', 20_000)

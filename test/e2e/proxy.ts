@@ -1,14 +1,13 @@
 // A TCP proxy that can go dead without a word: what a network does that is cut.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import { Hello, LinkRole } from '../../tc-core/wire/link-frames.ts'
 
-/** Who is cut off: all, or only gateways, by what the first frame of their link says. */
-export type Cut = 'all' | 'gateways'
+/** Who is cut off: all, or what these processes dial. What another dials for them passes. */
+export type Cut = 'all' | readonly number[]
 
 interface Pair {
   readonly client: Socket
   readonly server: Socket
-  isGateway: boolean
 }
 
 export class TcpProxy {
@@ -49,14 +48,9 @@ export class TcpProxy {
 
   #accept(client: Socket): void {
     const server = connect({ ...this.#target, noDelay: true })
-    const pair: Pair = { client, server, isGateway: false }
+    const pair: Pair = { client, server }
     this.#pairs.add(pair)
     client.setNoDelay(true)
-    // u32 length, u8 kind, u8 protocol, u8 role: see link-frames.ts.
-    client.once('data', (bytes: Buffer) => {
-      pair.isGateway = bytes[4] === Hello.code && bytes[6] === LinkRole.Gateway
-      this.#apply(pair)
-    })
     client.on('data', (bytes: Buffer) => void server.write(bytes))
     server.on('data', (bytes: Buffer) => void client.write(bytes))
     const end = () => {
@@ -71,8 +65,9 @@ export class TcpProxy {
     this.#apply(pair)
   }
 
-  #apply({ client, server, isGateway }: Pair): void {
-    const isCut = this.#cut === 'all' || (this.#cut === 'gateways' && isGateway)
+  #apply({ client, server }: Pair): void {
+    const cut = this.#cut
+    const isCut = cut === 'all' || cut?.some((pid) => holds(pid, client.remotePort!))
     for (const socket of [client, server]) isCut ? socket.pause() : socket.resume()
   }
 
@@ -83,4 +78,22 @@ export class TcpProxy {
       server.destroy()
     }
   }
+}
+
+/** Whether a process of this machine holds the connection that it dialled from this port. */
+function holds(pid: number, port: number): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0')
+  const rows = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((row) => row.trim().split(/\s+/))
+  const inode = rows.find(([, local]) => local?.endsWith(`:${hex}`))?.[9]
+  const target = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`)
+    } catch {
+      // It was closed meanwhile.
+      return ''
+    }
+  }
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => target(fd) === `socket:[${inode}]`)
 }

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { Gateway } from '../../gateway/gateway.ts'
-import { Links } from '../../gateway/links.ts'
+import { Links, type LinksOptions } from '../../gateway/links.ts'
 import { Reader, Writer } from '../../tc-core/wire/bytes.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../tc-core/wire/limits.ts'
 import { LinkConnection } from '../../tc-core/wire/link-connection.ts'
@@ -132,7 +132,7 @@ export class FakeNode {
 export class FakeCluster {
   readonly nodes: FakeNode[] = []
   /** Who is a member by the word of the nodes; all of them unless told. */
-  members: readonly FakeNode[] | null = null
+  members: readonly Pick<FakeNode, 'name' | 'address'>[] | null = null
   fragments = 2
   version = 1
   born = 'once'
@@ -167,14 +167,15 @@ export class FakeCluster {
 export async function startGateway(
   t: { teardown(then: () => unknown): void },
   nodes: readonly FakeNode[],
-  limits: Partial<Limits> = {}
+  limits: Partial<Limits> = {},
+  more: Partial<LinksOptions> = {}
 ) {
   const lines: (Logged & { reason?: string })[] = []
   const log = recordingLog(lines)
   const error = (fields: { reason?: string }, text: string) => void lines.push({ level: 'error', text, ...fields })
   const logger = { ...log, lines, error: error as typeof log.error }
   const given = nodes.map(({ address }) => address)
-  const links = new Links({ nodes: given, cluster: 'test', name: 'g1', logger })
+  const links = new Links({ nodes: given, cluster: 'test', name: 'g1', logger, ...more })
   const gateway = new Gateway({
     host: '127.0.0.1',
     drain: 0,

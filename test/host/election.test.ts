@@ -3,8 +3,8 @@ import test from 'ava'
 import fc from 'fast-check'
 import { type ElectionView, shouldLead } from '../../tc-core/host/election.ts'
 
-/** What one node knows of another. */
-type Known = 'alive' | 'silent' | 'gone' | 'unheard'
+/** What one node knows of another. Cut off: it is alive, and has no store. */
+type Known = 'alive' | 'cut off' | 'silent' | 'gone' | 'unheard'
 
 interface Case {
   readonly me?: string
@@ -28,7 +28,8 @@ function decide(c: Case): boolean {
     lastLeader: c.lastLeader ?? 'c',
     leaderlessSince: now - (c.since ?? 0),
     promisedUntil: now + (c.promised ?? 0),
-    alive: (name) => of(name) === 'alive',
+    alive: (name) => of(name) === 'alive' || of(name) === 'cut off',
+    ready: (name) => of(name) === 'alive',
     known: (name) => of(name) !== 'unheard',
     gone: (name) => of(name) === 'gone'
   }
@@ -43,6 +44,7 @@ const table: readonly [string, Case, boolean][] = [
   ['the second claims after a step, for the first does not', { me: 'b', others: living, since: 150 }, true],
   ['the second claims at once when the first is gone', { me: 'b', others: { a: 'gone' } }, true],
   ['the second claims at once when the first led and is gone', { me: 'b', lastLeader: 'a' }, true],
+  ['one before it that has no store is not waited for', { me: 'b', lastLeader: 'a', others: { a: 'cut off' } }, true],
   ['the third waits two steps', { me: 'c', lastLeader: 'x', others: living, since: 299 }, false],
   ['the third claims after two steps', { me: 'c', lastLeader: 'x', others: living, since: 300 }, true],
   ['nobody claims while somebody leads', { others: living, led: true, since: 60_000 }, false],
@@ -77,7 +79,10 @@ test('whatever the living know of each other, one of them claims within a bound 
     placement: fc.shuffledSubarray(names, { minLength: 1 }),
     lastLeader: fc.constantFrom('', 'x', ...names),
     alive: fc.subarray(names, { minLength: 1 }),
-    knowledge: fc.array(fc.constantFrom<Known>('alive', 'silent', 'gone', 'unheard'), { minLength: 25, maxLength: 25 })
+    knowledge: fc.array(fc.constantFrom<Known>('alive', 'cut off', 'silent', 'gone', 'unheard'), {
+      minLength: 25,
+      maxLength: 25
+    })
   })
   fc.assert(
     fc.property(some, ({ placement, lastLeader, alive, knowledge }) => {

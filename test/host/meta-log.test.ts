@@ -26,6 +26,7 @@ function metaLog(
     cluster: 'test',
     node,
     writer: BigInt(node.charCodeAt(1)),
+    now: () => 0,
     sleep: turn,
     onTrouble: (error: StorageError | null) => void (error && more.troubles?.push(error.message)),
     abandoned: more.abandoned ?? (() => false)

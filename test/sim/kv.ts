@@ -268,3 +268,33 @@ export class Kv {
     while (calls[0]?.arrived) this.#carryOut(calls.shift()!)
   }
 }
+
+/** A store whose keys of one prefix nobody is answered for: a Raft group without its quorum, beside others that have theirs. */
+export class BlockedKv extends Kv {
+  /** Empty: none. */
+  blocked = ''
+
+  override storage(machine: Machine): Storage {
+    const storage = super.storage(machine)
+    const through = <T>(key: string, call: () => Promise<T>): Promise<T> =>
+      this.blocked !== '' && key.startsWith(this.blocked) ? silence(machine) : call()
+    return {
+      ...storage,
+      lane: (name) => {
+        const lane = storage.lane(name)
+        return {
+          setIfAbsent: (key, value) => through(key, () => lane.setIfAbsent(key, value)),
+          get: (key) => through(key, () => lane.get(key)),
+          getMany: (keys) => through(keys[0] ?? '', () => lane.getMany(keys)),
+          set: (key, value) => through(key, () => lane.set(key, value)),
+          delete: (keys) => through(keys[0] ?? '', () => lane.delete(keys))
+        }
+      }
+    }
+  }
+}
+
+async function silence(machine: Machine): Promise<never> {
+  await machine.sleep(CALL_MS)
+  throw new StorageError('no answer')
+}
