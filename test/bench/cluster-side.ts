@@ -36,7 +36,7 @@ const NODE = ['plugin/cli.ts', 'node', '--link', '127.0.0.1:0', '--http-port', '
 export function ourCluster(store: string, nodes: number): Side {
   const { what, start } = STORES[store]!
   return {
-    name: 'ours',
+    name: `ours ${store}`,
     what: `fastify-seata, ${nodes} nodes and a gateway over ${what}`,
     async start() {
       const kv = await start()
@@ -47,11 +47,13 @@ export function ourCluster(store: string, nodes: number): Side {
       }
       const links = started.map(({ host, port }) => `${host}:${port}`).join(',')
       const gateway = ['plugin/cli.ts', 'gateway', '--nodes', links, '--port', '0', '--http-port', '0']
-      const front = await startNode('ours', gateway, null)
+      const front = await startNode(`ours ${store}`, gateway, null)
+      const nodePids = started.flatMap(({ pids }) => pids)
       return {
         ...front,
-        healthPorts: started.flatMap(({ healthPorts }) => healthPorts),
-        pids: [...kv.pids, ...started.flatMap(({ pids }) => pids), ...front.pids],
+        healthPorts: [...front.healthPorts, ...started.flatMap(({ healthPorts }) => healthPorts)],
+        pids: [...kv.pids, ...nodePids, ...front.pids],
+        roles: { gateway: front.pids, nodes: nodePids, store: kv.pids },
         async stop() {
           await front.stop()
           await Promise.all(started.map((node) => node.stop()))

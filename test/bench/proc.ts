@@ -83,6 +83,7 @@ export interface Machine {
   readonly loadAverage: number
   /** Of the project, with a + when the checkout differs from it. */
   readonly commit: string
+  readonly java?: string | null
 }
 
 function git(...args: string[]): string {
