@@ -16,7 +16,7 @@ import type { Channel, Outgoing } from './channel.ts'
 import { branchFields, Rows, type Workload } from './workloads.ts'
 
 /** A request id is a caller's slot and its sequence, so an answer finds its caller without a table. */
-const SLOT_BITS = 14
+const SLOT_BITS = 17
 const SLOTS = 1 << SLOT_BITS
 const SEQUENCES = 0x7fff_ffff >>> SLOT_BITS
 export const MAX_CALLERS = SLOTS - 1

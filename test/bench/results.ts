@@ -24,6 +24,33 @@ export interface PartResult<T = Readonly<Record<string, WorkloadResult>>> {
   readonly result: T
 }
 
+/** A table as it stands in the docs, from parts that are no rounds side by side. */
+export interface Table {
+  readonly title: string
+  /** What was done, in a sentence. */
+  readonly what: string
+  readonly head: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+}
+
+/** A curve for the docs' picture. */
+export interface Curve {
+  readonly title: string
+  readonly xName: string
+  readonly yName: string
+  readonly points: readonly { readonly x: number; readonly y: number }[]
+}
+
+/** What such parts measured: by its name, so that one can be run again. */
+export interface Measured {
+  readonly date: string
+  readonly commit: string
+  readonly table: Table
+  readonly curve?: Curve
+  /** All that was seen. */
+  readonly raw: unknown
+}
+
 function fileOf(part: string, folder: string): string {
   return join(folder, `${part}.json`)
 }
@@ -57,6 +84,12 @@ export function writeResult<T>(result: PartResult<T>, folder = RESULTS): string 
   const file = fileOf(result.part, folder)
   writeFileSync(file, `${toText(result)}\n`)
   return file
+}
+
+/** Adds what was measured to what an earlier run of the part has left. */
+export function addMeasured(head: Omit<PartResult, 'result'>, measured: Readonly<Record<string, Measured>>): string {
+  const before = readResult<Record<string, Measured>>(head.part)
+  return writeResult({ ...head, result: { ...before?.result, ...measured } })
 }
 
 /** Adds workloads to those that an earlier run of the part has left. */

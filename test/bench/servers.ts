@@ -67,7 +67,8 @@ export async function startNode(
   name: string,
   args: readonly string[],
   dir: string | null,
-  more: NodeJS.ProcessEnv = {}
+  more: NodeJS.ProcessEnv = {},
+  onOutput: (chunk: string) => void = () => {}
 ): Promise<Server> {
   const env = { ...process.env, NODE_ENV: 'production', ...more }
   const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -94,8 +95,9 @@ export async function startNode(
       fail(`ended with code ${code}`)
     })
   })
-  // From here on nobody reads what it says, but it must be able to say it.
-  for (const stream of [child.stdout, child.stderr]) stream.removeAllListeners('data').resume()
+  // From here on it must be able to say what it likes, whether anybody listens or not.
+  child.stderr.removeAllListeners('data').resume()
+  child.stdout.removeAllListeners('data').on('data', (chunk: Buffer) => onOutput(chunk.toString()))
   const { rpc, http } = ports.groups as { rpc: string; http?: string }
   return {
     name,
@@ -117,17 +119,19 @@ export interface OursOptions {
   readonly node?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
   readonly what?: string
+  /** Hears what it says once it serves. */
+  readonly onOutput?: (chunk: string) => void
 }
 
 export function ours(root: string, o: OursOptions = {}): Side {
-  const { name = 'ours', kv, options = [], node = [], env = {}, what = options.join(' ') } = o
+  const { name = 'ours', kv, options = [], node = [], env = {}, what = options.join(' '), onOutput } = o
   const args = [...node, 'plugin/cli.ts', 'start', '--port', '0', '--http-port', '0', ...options]
   return {
     name,
     what: `fastify-seata, one process, storage ${kv ?? 'as by default'}${what === '' ? '' : `; ${what}`}`,
     start() {
       const dir = makeDir(root, 'ours')
-      return startNode(name, [...args, '--kv', kv ?? `sqlite:${dir}`], dir, env)
+      return startNode(name, [...args, '--kv', kv ?? `sqlite:${dir}`], dir, env, onOutput)
     }
   }
 }
