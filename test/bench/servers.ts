@@ -68,10 +68,11 @@ export async function startNode(
   args: readonly string[],
   dir: string | null,
   more: NodeJS.ProcessEnv = {},
-  onOutput: (chunk: string) => void = () => {}
+  onOutput: (chunk: string) => void = () => {},
+  cwd = ROOT
 ): Promise<Server> {
   const env = { ...process.env, NODE_ENV: 'production', ...more }
-  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   children.add(child)
   let said = ''
   const ports = await new Promise<RegExpExecArray>((resolve, reject) => {
@@ -119,19 +120,21 @@ export interface OursOptions {
   readonly node?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
   readonly what?: string
+  /** The checkout that it runs of; default: this one. */
+  readonly cwd?: string
   /** Hears what it says once it serves. */
   readonly onOutput?: (chunk: string) => void
 }
 
 export function ours(root: string, o: OursOptions = {}): Side {
-  const { name = 'ours', kv, options = [], node = [], env = {}, what = options.join(' '), onOutput } = o
+  const { name = 'ours', kv, options = [], node = [], env = {}, what = options.join(' '), onOutput, cwd } = o
   const args = [...node, 'plugin/cli.ts', 'start', '--port', '0', '--http-port', '0', ...options]
   return {
     name,
     what: `fastify-seata, one process, storage ${kv ?? 'as by default'}${what === '' ? '' : `; ${what}`}`,
     start() {
       const dir = makeDir(root, 'ours')
-      return startNode(name, [...args, '--kv', kv ?? `sqlite:${dir}`], dir, env, onOutput)
+      return startNode(name, [...args, '--kv', kv ?? `sqlite:${dir}`], dir, env, onOutput, cwd)
     }
   }
 }
