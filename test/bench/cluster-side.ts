@@ -32,8 +32,9 @@ export const STORE_NAMES = Object.keys(STORES)
 
 const NODE = ['plugin/cli.ts', 'node', '--link', '127.0.0.1:0', '--http-port', '0']
 
-/** @param store one of {@link STORE_NAMES} */
-export function ourCluster(store: string, nodes: number): Side {
+/** @param store one of {@link STORE_NAMES}
+ * @param options further ones of every node */
+export function ourCluster(store: string, nodes: number, options: readonly string[] = []): Side {
   const { what, start } = STORES[store]!
   return {
     name: `ours ${store}`,
@@ -43,7 +44,7 @@ export function ourCluster(store: string, nodes: number): Side {
       process.once('exit', () => kv.pids.forEach(kill))
       const started: Server[] = []
       for (let i = 1; i <= nodes; i++) {
-        started.push(await startNode(`n${i}`, [...NODE, '--name', `n${i}`, '--kv', kv.url], null))
+        started.push(await startNode(`n${i}`, [...NODE, ...options, '--name', `n${i}`, '--kv', kv.url], null))
       }
       const links = started.map(({ host, port }) => `${host}:${port}`).join(',')
       const gateway = ['plugin/cli.ts', 'gateway', '--nodes', links, '--port', '0', '--http-port', '0']
