@@ -35,6 +35,11 @@ export const PARTS: Readonly<Record<string, Part>> = {
     minutes: 9,
     options: [...SHORT, '--rounds', '3', '--sides', 'ours,peer', '--only', 'empty,tcc,at', '--open', '50,80']
   },
+  steady: {
+    what: 'ten minutes without a break: how steady it is, snapshots included',
+    minutes: 11,
+    options: ['--sides', 'ours', '--only', 'tcc', '--rounds', '1', '--seconds', '600', '--first-warmup', '8']
+  },
   live: {
     what: 'others while a snapshot of 100,000 live transactions is taken',
     minutes: 3,

@@ -16,6 +16,7 @@ export const FIGURES: readonly Figure[] = [
   { name: 'p90 ms', digits: 2, of: (r) => r.latencyMs.p90 },
   { name: 'p99 ms', digits: 2, of: (r) => r.latencyMs.p99 },
   { name: 'max ms', digits: 1, of: (r) => r.latencyMs.max },
+  { name: 'tx/s by the second, deviation %', digits: 1, of: (r) => deviation(r.perSecond) },
   { name: 'server CPU s per 1,000 tx', digits: 4, of: (r) => perThousand(r.serverCpuSeconds, r) },
   { name: 'load CPU s per 1,000 tx', digits: 4, of: (r) => perThousand(r.cpuSeconds, r) },
   { name: 'server CPU, cores', digits: 2, of: (r) => perSecond(r.serverCpuSeconds, r) },
@@ -52,6 +53,14 @@ function perThousand(value: number | null, round: Round): number | null {
 
 function perSecond(value: number | null, round: Round): number | null {
   return value === null || round.seconds === 0 ? null : value / round.seconds
+}
+
+/** Standard deviation of the whole seconds of a window, in % of their mean. */
+function deviation(perSecond: readonly number[]): number | null {
+  if (perSecond.length < 2) return null
+  const mean = perSecond.reduce((sum, one) => sum + one, 0) / perSecond.length
+  const square = perSecond.reduce((sum, one) => sum + (one - mean) ** 2, 0) / perSecond.length
+  return mean === 0 ? null : (Math.sqrt(square) / mean) * 100
 }
 
 function share(part: number | null, whole: number | null): number | null {

@@ -53,6 +53,7 @@ export const WORKLOADS: Readonly<Record<string, Workload>> = {
     rows: 2,
     hot: HOT_ROWS
   },
+  deduct: { ...AT, what: 'as at, with one of 3,000,000 rows that all share', hot: 3_000_000 },
   merged: { ...AT, what: 'as at, begins and commits in MergedWarps too', mergeTm: true },
   idle: {
     ...AT,

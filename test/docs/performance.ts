@@ -21,6 +21,7 @@ const TITLES: Readonly<Record<string, string>> = {
   raft: 'Beside the Java server in raft mode',
   redis: 'Beside the Java server in redis mode',
   open: 'Latency below the peak',
+  steady: 'Ten minutes without a break',
   live: 'While a snapshot is taken'
 }
 
@@ -33,6 +34,7 @@ interface Column {
 const LATENCY: readonly Column[] = [
   { head: 'p50 ms', figure: 'p50 ms', digits: 2 },
   { head: 'p99 ms', figure: 'p99 ms', digits: 2 },
+  { head: 'tx/s by the second, deviation %', figure: 'tx/s by the second, deviation %', digits: 1 },
   { head: 'owed phase two for ms, longest', figure: 'owed for ms, longest', digits: 0 },
   { head: 'branches owed, at most', figure: 'branches owed, at most', digits: 0 }
 ]
