@@ -43,6 +43,7 @@ export const FIGURES: readonly Figure[] = [
     digits: 1,
     of: (r) => (r.appends && r.requests !== null ? r.requests / r.appends : null)
   },
+  { name: 'records put behind a snapshot', digits: 0, of: (r) => r.snapshots },
   { name: 'errors', digits: 0, of: (r) => r.errors }
 ]
 

@@ -29,17 +29,19 @@ interface Column {
   readonly head: string
   readonly figure: string
   readonly digits: number
+  /** Shown beside that of whom it is compared with, too. */
+  readonly compared?: true
 }
 
 const LATENCY: readonly Column[] = [
   { head: 'p50 ms', figure: 'p50 ms', digits: 2 },
-  { head: 'p99 ms', figure: 'p99 ms', digits: 2 },
+  { head: 'p99 ms', figure: 'p99 ms', digits: 2, compared: true },
   { head: 'tx/s by the second, deviation %', figure: 'tx/s by the second, deviation %', digits: 1 },
   { head: 'owed phase two for ms, longest', figure: 'owed for ms, longest', digits: 0 },
   { head: 'branches owed, at most', figure: 'branches owed, at most', digits: 0 }
 ]
 const COSTS: readonly Column[] = [
-  { head: 'CPU s per 1,000 tx', figure: 'server CPU s per 1,000 tx', digits: 3 },
+  { head: 'CPU s per 1,000 tx', figure: 'server CPU s per 1,000 tx', digits: 3, compared: true },
   { head: 'resident MB', figure: 'resident MB', digits: 0 },
   { head: 'bytes on the wire per tx', figure: 'bytes on the wire per tx', digits: 0 },
   { head: 'appends per tx', figure: 'appends per tx', digits: 3 },
@@ -50,21 +52,27 @@ type Workloads = readonly (readonly [name: string, workload: WorkloadResult])[]
 
 const times = (ratio: Spread | null) => (ratio === null ? '' : `${cell(ratio, 2)} ×`)
 
-/** tx/s of every server, ours over the peer's, and the share of the floor. */
+/** Whom the others are compared with. */
+function baseOf(servers: readonly string[]): string | undefined {
+  return ['peer', 'no snapshots'].find((name) => servers.includes(name))
+}
+
+/** tx/s of every server, over whom it is compared with, and the share of the floor. */
 function throughput(workloads: Workloads): string {
   const servers = [...new Set(workloads.flatMap(([, { rounds }]) => serversOf(rounds)))]
-  const ours = servers.includes('peer') ? servers.filter(isOurs) : []
+  const base = baseOf(servers)
+  const others = base === undefined ? [] : servers.filter((name) => name !== base && name !== 'stub')
   const floored = servers.includes('stub') ? servers.filter((name) => name !== 'stub') : []
   const head = [
     'tx/s',
     ...servers,
-    ...ours.map((name) => `${name} / peer`),
+    ...others.map((name) => `${name} / ${base}`),
     ...floored.map((name) => `${name}, of the floor`)
   ]
   const rows = workloads.map(([name, { rounds }]) => [
     name,
     ...servers.map((server) => cell(spreadOf(rounds, server, 'tx/s'), 0)),
-    ...ours.map((server) => times(ratioOf(rounds, server, 'peer', 'tx/s'))),
+    ...others.map((server) => (name.includes('@') ? '' : times(ratioOf(rounds, server, base!, 'tx/s')))),
     ...floored.map((server) => share(ratioOf(rounds, server, 'stub', 'tx/s')))
   ])
   return tableOf(head, rows)
@@ -79,19 +87,25 @@ function figures(workloads: Workloads, columns: readonly Column[]): string {
   const known = columns.filter(({ figure }) =>
     workloads.some(([, { rounds }]) => serversOf(rounds).some((s) => (spreadOf(rounds, s, figure)?.max ?? 0) > 0))
   )
+  const base = baseOf(workloads.flatMap(([, { rounds }]) => serversOf(rounds)))
   const rows = workloads.flatMap(([name, { rounds }]) =>
     serversOf(rounds)
       .filter((server) => server !== 'stub')
       .map((server) => [
         name,
         server,
-        ...known.map(({ figure, digits }) => {
+        ...known.flatMap(({ figure, digits, compared }) => {
           const one = spreadOf(rounds, server, figure)
-          return one === null ? '' : cell(one, digits)
+          const figureCell = one === null ? '' : cell(one, digits)
+          if (!compared || base === undefined) return [figureCell]
+          return [figureCell, server === base ? '' : times(ratioOf(rounds, server, base, figure))]
         })
       ])
   )
-  return tableOf(['workload', 'server', ...known.map(({ head }) => head)], rows)
+  const heads = known.flatMap(({ head, compared }) =>
+    compared && base !== undefined ? [head, `of that of ${base}`] : [head]
+  )
+  return tableOf(['workload', 'server', ...heads], rows)
 }
 
 /** Shares of machine time that neither the servers nor the load program took: how quiet it was. */
