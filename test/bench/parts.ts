@@ -12,27 +12,36 @@ const SHORT = ['--rounds', '5', '--seconds', '5', '--warmup', '1', '--first-warm
 export const PARTS: Readonly<Record<string, Part>> = {
   file: {
     what: 'one process beside the Java server in file mode, and the stub',
-    minutes: 15,
+    minutes: 14,
     options: [...SHORT, '--sides', 'ours,peer,stub', '--only', 'empty,tcc,at,at4,hot,merged,idle']
   },
   log: {
     what: "the Java server's log level: WARN and INFO, as it is shipped",
-    minutes: 3,
+    minutes: 4,
     options: [...SHORT, '--rounds', '3', '--sides', 'peer,peer-info', '--only', 'empty,tcc,at']
   },
   raft: {
     what: 'three nodes and a gateway over etcd and over Redis, beside three Java servers in raft mode',
     minutes: 12,
-    options: [...SHORT, '--keep', '--sides', 'etcd,redis,peer', '--peer-mode', 'raft', '--only', 'empty,tcc,at,at4']
+    options: [
+      ...SHORT,
+      '--keep',
+      '--sides',
+      'etcd,redis,peer,stub',
+      '--peer-mode',
+      'raft',
+      '--only',
+      'empty,tcc,at,at4'
+    ]
   },
   redis: {
     what: 'one process, and three nodes over Redis, beside the Java server in redis mode',
-    minutes: 7,
-    options: [...SHORT, '--sides', 'ours,redis,peer', '--peer-mode', 'redis', '--only', 'empty,tcc,at']
+    minutes: 8,
+    options: [...SHORT, '--sides', 'ours,redis,peer,stub', '--peer-mode', 'redis', '--only', 'empty,tcc,at']
   },
   open: {
     what: 'latency at 50 % and 80 % of what each can, by an open loop',
-    minutes: 9,
+    minutes: 8,
     options: [...SHORT, '--rounds', '3', '--sides', 'ours,peer', '--only', 'empty,tcc,at', '--open', '50,80']
   },
   steady: {
@@ -42,7 +51,7 @@ export const PARTS: Readonly<Record<string, Part>> = {
   },
   live: {
     what: 'others while a snapshot of 100,000 live transactions is taken',
-    minutes: 3,
+    minutes: 2,
     options: [...SHORT, '--sides', 'calm,snapshots', '--only', 'live']
   }
 }
