@@ -10,7 +10,7 @@ import { describeMachine } from './proc.ts'
 import { formatted } from './report.ts'
 import { addMeasured, type Measured } from './results.ts'
 import { type Round, type RoundOptions, runRound } from './round.ts'
-import { ours, type Server } from './servers.ts'
+import { makeDir, ours, type Server } from './servers.ts'
 
 const { values } = parseArgs({
   allowPositionals: true,
@@ -94,19 +94,27 @@ async function fragments(): Promise<Measured> {
 }
 
 async function sessions(): Promise<Measured> {
-  const server = await ours(values.dir, { options: ['--max-transactions', '2000000'] }).start()
+  const store = makeDir(values.dir, 'sessions')
+  const side = ours(values.dir, { kv: `sqlite:${store}`, options: ['--max-transactions', '2000000'] })
+  let server = await side.start()
   const before = await run(server, { warmup, seconds: 2 })
   let live = 0
+  const restarts = new Map<number, number>()
   const points = await over([1_000, 10_000, 100_000, 1_000_000], async (x) => {
     const round = await run(server, { held: x - live, warmup: 1 })
     live = x
+    await server.stop()
+    const stopped = performance.now()
+    server = await side.start()
+    restarts.set(x, (performance.now() - stopped) / 1000)
     return round
   })
   await server.stop()
   const grown = ({ x, round }: Point) => ((round.memory!.rssMb - before.memory!.rssMb) * 2 ** 20) / x
   const what = 'Transactions with an AT branch and a row each that live on in one fragment, while others come and go.'
   return measured('Live transactions', what, 'live transactions', points, {
-    'resident bytes per live transaction': (point) => (point.x < 100_000 ? '' : count(grown(point)))
+    'resident bytes per live transaction': (point) => (point.x < 100_000 ? '' : count(grown(point))),
+    'a start took s': ({ x }) => count(restarts.get(x)!, 1)
   })
 }
 
