@@ -12,7 +12,7 @@ const MODES = ['file', 'raft', 'redis'] as const
 const FLUSHES = ['async', 'sync'] as const
 
 const parts = Object.entries(PARTS).map(
-  ([name, { what, minutes }]) => `  ${name.padEnd(6)} ${what}; ${minutes} minutes`
+  ([name, { what, minutes }]) => `  ${name.padEnd(7)} ${what}; ${minutes} minutes`
 )
 
 export const USAGE = `npm run bench -- [PART] [options]

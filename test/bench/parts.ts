@@ -8,6 +8,7 @@ export interface Part {
 }
 
 const SHORT = ['--rounds', '5', '--seconds', '5', '--warmup', '1', '--first-warmup', '8']
+const RAFT = ['--keep', '--sides', 'etcd,redis,peer,stub', '--peer-mode', 'raft']
 
 export const PARTS: Readonly<Record<string, Part>> = {
   file: {
@@ -22,17 +23,14 @@ export const PARTS: Readonly<Record<string, Part>> = {
   },
   raft: {
     what: 'three nodes and a gateway over etcd and over Redis, beside three Java servers in raft mode',
-    minutes: 12,
-    options: [
-      ...SHORT,
-      '--keep',
-      '--sides',
-      'etcd,redis,peer,stub',
-      '--peer-mode',
-      'raft',
-      '--only',
-      'empty,tcc,at,at4'
-    ]
+    minutes: 7,
+    options: [...SHORT, ...RAFT, '--only', 'empty,tcc']
+  },
+  // Java's raft mode is a minute behind with phase two after a few seconds of AT, and every round waits until it is done.
+  'raft-at': {
+    what: 'the same with AT branches',
+    minutes: 11,
+    options: [...SHORT, ...RAFT, '--only', 'at,at4', '--rounds', '3']
   },
   redis: {
     what: 'one process, and three nodes over Redis, beside the Java server in redis mode',
