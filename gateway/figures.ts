@@ -21,6 +21,7 @@ export class GatewayFigures {
   /** By Seata's name of the exception. */
   readonly exceptions = new Counts()
   parked = 0
+  overloaded = 0
 
   answered(type: number, failure: Failure | null, seconds: number, traceId: string | undefined): void {
     const name = messages.find(type)?.name ?? 'unknown'
@@ -37,7 +38,12 @@ export class GatewayFigures {
     this.#calls.add(`${kind} ${outcome}`)
   }
 
-  families(now: { connections: () => number; parked: () => number; calls: () => number }): Family[] {
+  families(now: {
+    connections: () => number
+    waiting: () => number
+    parked: () => number
+    calls: () => number
+  }): Family[] {
     const { traffic } = this
     const pairs = (counts: Counts, a: string, b: string) =>
       counts.entries.map(([name, value]) => {
@@ -68,6 +74,12 @@ export class GatewayFigures {
         'Requests that had to wait for a leader.',
         one(() => this.parked)
       ),
+      counter(
+        'seata_gateway_overloaded_total',
+        'Begins that were refused because too many requests waited for their answers.',
+        one(() => this.overloaded)
+      ),
+      gauge('seata_gateway_waiting_requests', 'Requests of clients that wait for their answers now.', one(now.waiting)),
       gauge('seata_gateway_parked_requests', 'Requests that wait for a leader now.', one(now.parked)),
       gauge('seata_gateway_connections', 'Connections of clients.', one(now.connections)),
       counter('seata_gateway_rm_calls_total', 'Phase-two calls of RMs.', () => pairs(this.#calls, 'kind', 'outcome')),

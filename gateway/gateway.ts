@@ -7,7 +7,7 @@ import { str16 } from '../tc-core/wire/fields.ts'
 import type { Family } from '../tc-core/wire/figures.ts'
 import type { Limits } from '../tc-core/wire/limits.ts'
 import type { BranchCall, CallOutcome, Client, Downstream, Refusal, Upstream } from '../tc-core/wire/link.ts'
-import type { Log } from '../tc-core/wire/log.ts'
+import { type Log, RateLimited } from '../tc-core/wire/log.ts'
 import { isBadBody } from '../tc-core/wire/messages/index.ts'
 import { every, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
 import { NO_TRACING, type Tracing } from '../tc-core/wire/tracing.ts'
@@ -85,6 +85,7 @@ export class Gateway implements Downstream, IntakeTarget {
   /** From a start that is drawn, so that no two gateways ever give one number. */
   #lastIdentity: bigint
   #draining = false
+  readonly #overloads = new RateLimited()
 
   /** Throws when the strategy has no such name. */
   constructor(options: GatewayOptions) {
@@ -139,6 +140,7 @@ export class Gateway implements Downstream, IntakeTarget {
   get families(): Family[] {
     return this.figures.families({
       connections: () => this.connections,
+      waiting: () => this.#listener.waiting,
       parked: () => this.parked,
       calls: () => this.phaseTwo.size
     })
@@ -150,6 +152,20 @@ export class Gateway implements Downstream, IntakeTarget {
 
   get parked(): number {
     return this.#park.size
+  }
+
+  /** Requests that wait, when they are so many that nothing more should begin; else 0. */
+  overload(): number {
+    const { waiting } = this.#listener
+    if (waiting < this.#options.limits.maxWaiting) return 0
+    this.figures.overloaded++
+    this.#overloads.pass(this.now(), (held) =>
+      this.#options.logger.warn(
+        { code: 'SEATA_OVERLOADED', waiting, held },
+        'too many requests wait: begins are refused'
+      )
+    )
+    return waiting
   }
 
   /** Finds the fragment of a request and sends it there. */

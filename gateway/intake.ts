@@ -31,6 +31,8 @@ export interface IntakeTarget extends RmDirectory, PendingOwner {
   readonly phaseTwo: PhaseTwo
   /** Whether what clients say of their traces is of use. */
   readonly traces: boolean
+  /** Asked before each begin: how many requests wait, when they are too many for one more; else 0. */
+  overload(): number
   dispatch(pending: Pending): void
 }
 
@@ -61,7 +63,8 @@ export class Intake {
     const body = this.#body(session, frame, dialect)
     if (!body) return
     const type = body.bytes.readUInt16BE(body.start)
-    switch (treatmentOf(type)) {
+    const treatment = treatmentOf(type)
+    switch (treatment) {
       case 'registration':
         return this.#registration(session, frame, dialect, body)
       case 'branch-result':
@@ -72,6 +75,11 @@ export class Intake {
         return this.#error(session, frame, dialect, type, 'SEATA_NOT_A_REQUEST', type)
       default:
         if (!session.client) return this.#error(session, frame, dialect, type, 'SEATA_NOT_REGISTERED')
+        // As early as can be: a refusal must cost next to nothing, or what has begun does not get on.
+        if (treatment === 'begin') {
+          const waiting = this.#target.overload()
+          if (waiting > 0) return this.#error(session, frame, dialect, type, 'SEATA_OVERLOADED', waiting)
+        }
         this.#request(session, frame, dialect, { type, ...body })
     }
   }
@@ -138,7 +146,7 @@ export class Intake {
 
   #request(session: ClientSession, frame: Frame, dialect: Dialect, body: { type: number } & Body): void {
     const target = this.#target
-    session.inFlight++
+    session.asks(1)
     const { version, codec, compressor, id } = frame
     const traceparent = target.traces ? traceparentOf(frame) : ''
     const header = { version, codec, compressor, id, traceparent }
@@ -161,8 +169,15 @@ export class Intake {
     if (parts.length === 0) return session.send(header, mergeResult([]))
     const envelope = envelopeFor(session, header, session.client.version, parts, ids)
     const target = this.#target
-    session.inFlight += parts.length
+    session.asks(parts.length)
     for (const [part, { type, start, end }] of parts.entries()) {
+      const waiting = treatmentOf(type) === 'begin' ? target.overload() : 0
+      if (waiting > 0) {
+        session.answered()
+        const { version } = session.client
+        envelope.answer(part, failedBody(this.#scratch, type, version, dialect, 'SEATA_OVERLOADED', waiting))
+        continue
+      }
       const inner = { type, bytes: body.bytes, start, end }
       const pending = new Pending(session, dialect, header, inner, { envelope, part }, target)
       target.dispatch(pending)

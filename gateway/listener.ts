@@ -29,6 +29,7 @@ const SWEEP_MS = 500
 export class Listener implements SessionOwner {
   readonly maxInFlight: number
   readonly traffic: Traffic
+  waiting = 0
   readonly #options: ListenerOptions
   readonly #server: ByteServer
   readonly #sessions = new Set<ClientSession>()

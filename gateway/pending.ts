@@ -88,7 +88,7 @@ export class Pending implements LinkRequest {
   }
 
   answer(body: Buffer): void {
-    this.session.inFlight--
+    this.session.answered()
     const failure = failureIn(body, this.dialect, this.client.version)
     this.spans?.end(failure)
     this.#owner.answered(this, failure)

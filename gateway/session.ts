@@ -21,6 +21,8 @@ export interface SessionOwner {
   unframeable(session: ClientSession, error: FrameError): void
   closed(session: ClientSession): void
   readonly maxInFlight: number
+  /** Requests of all sessions that have no answer yet. */
+  waiting: number
   readonly traffic: Traffic
 }
 
@@ -44,7 +46,7 @@ export class ClientSession {
   /** When a response's header came without any of its body, ms; 0: none. */
   headerOnlySince = 0
   /** Requests without an answer. */
-  inFlight = 0
+  #inFlight = 0
 
   /** Who it is; null until it registered. */
   client: Client | null = null
@@ -78,12 +80,33 @@ export class ClientSession {
     stream.on('error', () => {})
     stream.on('close', () => {
       this.closed = true
+      // Nobody waits any more for what is still under way.
+      owner.waiting -= this.#inFlight
+      this.#inFlight = 0
       owner.closed(this)
     })
   }
 
   get address(): string {
     return `${this.ip}:${this.port}`
+  }
+
+  /** Requests without an answer. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** So many requests wait for their answers. */
+  asks(count: number): void {
+    this.#inFlight += count
+    this.#owner.waiting += count
+  }
+
+  /** One of them has its answer. */
+  answered(): void {
+    if (this.closed) return
+    this.#inFlight--
+    this.#owner.waiting--
   }
 
   /** Bytes held of an unfinished frame. */
@@ -145,7 +168,7 @@ export class ClientSession {
 
   /** A client that does not read its answers, or has too many requests waiting, is not read: it is held back, and nobody else. */
   #adjustReading(): void {
-    const hold = this.stuck || this.inFlight >= this.#owner.maxInFlight
+    const hold = this.stuck || this.#inFlight >= this.#owner.maxInFlight
     if (hold === this.paused) return
     this.paused = hold
     if (hold) return void this.stream.pause()
@@ -165,7 +188,7 @@ export class ClientSession {
 
   /** Nobody here waits for the other. */
   get idle(): boolean {
-    return this.inFlight === 0 && this.calls.size === 0
+    return this.#inFlight === 0 && this.calls.size === 0
   }
 
   /** The end is near: answers wait for it. */

@@ -262,6 +262,11 @@ export const OPTIONS: readonly Option[] = [
   limit('maxOutcomes', CORE, 'Ended transactions of a fragment whose outcome is remembered.'),
   limit('maxClients', FRONT, 'Client connections; one more is closed.'),
   limit('maxInFlight', FRONT, 'Requests of one connection that wait for an answer; at the limit it is not read.'),
+  limit(
+    'maxWaiting',
+    FRONT,
+    'Requests of all connections that wait for an answer; at the limit begins are refused, so that what has begun can end. Below `maxInFlight`, or one connection alone is held back first.'
+  ),
   limit('maxParked', FRONT, 'Requests kept back while nobody serves their fragment; one more is refused.')
 ]
 

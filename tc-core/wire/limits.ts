@@ -18,6 +18,8 @@ export interface Limits {
   maxClients: number
   /** Requests of one connection that wait for their answer; at the limit the connection is not read. */
   maxInFlight: number
+  /** Requests of all connections of one gateway that wait for their answer; at the limit begins are refused, so that what has begun can end. */
+  maxWaiting: number
   /** Requests that one gateway parks while no leader serves them; one more is refused. */
   maxParked: number
 }
@@ -30,7 +32,8 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   maxApplicationDataBytes: 64_000,
   maxOutcomes: 1_000_000,
   maxClients: 10_000,
-  maxInFlight: 10_000,
+  maxInFlight: 20_000,
+  maxWaiting: 10_000,
   maxParked: 50_000
 }
 

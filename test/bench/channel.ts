@@ -21,6 +21,9 @@ const MAX_ENVELOPES = 4096
 const body = new Writer(64 * 1024)
 const reader = new Reader(Buffer.alloc(0))
 
+/** Bytes over all channels of the process so far. */
+export const traffic = { received: 0, sent: 0 }
+
 /** Channels with something to send in this turn. */
 const dirty: Channel[] = []
 
@@ -71,6 +74,7 @@ export class Channel {
 
   /** Takes what was read; closes the connection on bytes that are no frames. */
   push(chunk: Buffer): void {
+    traffic.received += chunk.length
     try {
       this.#frames.push(chunk)
     } catch (error) {
@@ -120,6 +124,7 @@ export class Channel {
       this.#merged = []
       this.#mergedIds = []
     }
+    traffic.sent += this.#out.pos
     this.socket.write(Buffer.from(this.#out.written))
     this.#out.pos = 0
   }

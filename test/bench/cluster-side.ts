@@ -32,26 +32,29 @@ export const STORE_NAMES = Object.keys(STORES)
 
 const NODE = ['plugin/cli.ts', 'node', '--link', '127.0.0.1:0', '--http-port', '0']
 
-/** @param store one of {@link STORE_NAMES} */
-export function ourCluster(store: string, nodes: number): Side {
+/** @param store one of {@link STORE_NAMES}
+ * @param options further ones of every node */
+export function ourCluster(store: string, nodes: number, options: readonly string[] = []): Side {
   const { what, start } = STORES[store]!
   return {
-    name: 'ours',
+    name: `ours ${store}`,
     what: `fastify-seata, ${nodes} nodes and a gateway over ${what}`,
     async start() {
       const kv = await start()
       process.once('exit', () => kv.pids.forEach(kill))
       const started: Server[] = []
       for (let i = 1; i <= nodes; i++) {
-        started.push(await startNode(`n${i}`, [...NODE, '--name', `n${i}`, '--kv', kv.url], null))
+        started.push(await startNode(`n${i}`, [...NODE, ...options, '--name', `n${i}`, '--kv', kv.url], null))
       }
       const links = started.map(({ host, port }) => `${host}:${port}`).join(',')
       const gateway = ['plugin/cli.ts', 'gateway', '--nodes', links, '--port', '0', '--http-port', '0']
-      const front = await startNode('ours', gateway, null)
+      const front = await startNode(`ours ${store}`, gateway, null)
+      const nodePids = started.flatMap(({ pids }) => pids)
       return {
         ...front,
-        healthPorts: started.flatMap(({ healthPorts }) => healthPorts),
-        pids: [...kv.pids, ...started.flatMap(({ pids }) => pids), ...front.pids],
+        healthPorts: [...front.healthPorts, ...started.flatMap(({ healthPorts }) => healthPorts)],
+        pids: [...kv.pids, ...nodePids, ...front.pids],
+        roles: { gateway: front.pids, nodes: nodePids, store: kv.pids },
         async stop() {
           await front.stop()
           await Promise.all(started.map((node) => node.stop()))

@@ -83,7 +83,11 @@ export interface Machine {
   readonly loadAverage: number
   /** Of the project, with a + when the checkout differs from it. */
   readonly commit: string
+  readonly java?: string | null
 }
+
+/** What the bench itself changes does not make another product. */
+const MADE = ['results', '../../docs'].map((path) => `:(exclude)${path}`)
 
 function git(...args: string[]): string {
   try {
@@ -103,6 +107,6 @@ export function describeMachine(dir: string): Machine {
     node: process.version,
     fileSystem: FILE_SYSTEMS[type] ?? `type 0x${type.toString(16)}`,
     loadAverage: loadavg()[0]!,
-    commit: `${git('rev-parse', '--short', 'HEAD') || 'none'}${git('status', '--porcelain') ? '+' : ''}`
+    commit: `${git('rev-parse', '--short', 'HEAD') || 'none'}${git('status', '--porcelain', '--', ':/', ...MADE) ? '+' : ''}`
   }
 }

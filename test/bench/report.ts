@@ -1,4 +1,4 @@
-// The bench's report: medians and spread of each figure over the rounds, side by side, and the ratio ours to peer.
+// The bench's figures: medians and spread of each over the rounds, side by side, and ratios, which are taken within each round.
 import type { Round } from './round.ts'
 
 interface Figure {
@@ -16,16 +16,26 @@ export const FIGURES: readonly Figure[] = [
   { name: 'p90 ms', digits: 2, of: (r) => r.latencyMs.p90 },
   { name: 'p99 ms', digits: 2, of: (r) => r.latencyMs.p99 },
   { name: 'max ms', digits: 1, of: (r) => r.latencyMs.max },
+  { name: 'tx/s by the second, deviation %', digits: 1, of: (r) => deviation(r.perSecond) },
   { name: 'server CPU s per 1,000 tx', digits: 4, of: (r) => perThousand(r.serverCpuSeconds, r) },
   { name: 'load CPU s per 1,000 tx', digits: 4, of: (r) => perThousand(r.cpuSeconds, r) },
   { name: 'server CPU, cores', digits: 2, of: (r) => perSecond(r.serverCpuSeconds, r) },
   { name: 'load CPU, cores', digits: 2, of: (r) => perSecond(r.cpuSeconds, r) },
   { name: 'other CPU, cores', digits: 2, of: (r) => perSecond(r.elsewhereCpuSeconds, r) },
+  { name: 'CPU in GC, %', digits: 1, of: (r) => share(r.gcSeconds, r.serverCpuSeconds) },
   { name: 'resident MB', digits: 0, of: (r) => r.memory?.rssMb ?? null },
   { name: 'resident MB, not of files', digits: 0, of: (r) => r.memory?.anonMb ?? null },
   { name: 'resident MB, highest', digits: 0, of: (r) => r.memory?.peakMb ?? null },
   { name: 'branches owed at the end', digits: 0, of: (r) => r.owed },
+  { name: 'branches owed, at most', digits: 0, of: (r) => r.owedMost },
   { name: 's until none is owed', digits: 2, of: (r) => r.owedSeconds },
+  { name: 'owed for ms, p50', digits: 1, of: (r) => r.owedMs.p50 },
+  { name: 'owed for ms, p99', digits: 1, of: (r) => r.owedMs.p99 },
+  { name: 'owed for ms, longest', digits: 0, of: (r) => r.owedMs.max },
+  { name: 'owed and never paid', digits: 0, of: (r) => r.owedForEver },
+  { name: 'lock conflicts per tx', digits: 2, of: (r) => perTransaction(r.conflicts, r) },
+  { name: 'given up for locks', digits: 0, of: (r) => r.givenUp },
+  { name: 'bytes on the wire per tx', digits: 0, of: (r) => perTransaction(r.bytesSent + r.bytesReceived, r) },
   { name: 'appends per tx', digits: 3, of: (r) => perTransaction(r.appends, r) },
   { name: 'fsyncs per tx', digits: 3, of: (r) => perTransaction(r.fsyncs, r) },
   {
@@ -33,6 +43,7 @@ export const FIGURES: readonly Figure[] = [
     digits: 1,
     of: (r) => (r.appends && r.requests !== null ? r.requests / r.appends : null)
   },
+  { name: 'records put behind a snapshot', digits: 0, of: (r) => r.snapshots },
   { name: 'errors', digits: 0, of: (r) => r.errors }
 ]
 
@@ -45,99 +56,96 @@ function perSecond(value: number | null, round: Round): number | null {
   return value === null || round.seconds === 0 ? null : value / round.seconds
 }
 
+/** Standard deviation of the whole seconds of a window, in % of their mean. */
+function deviation(perSecond: readonly number[]): number | null {
+  if (perSecond.length < 2) return null
+  const mean = perSecond.reduce((sum, one) => sum + one, 0) / perSecond.length
+  const square = perSecond.reduce((sum, one) => sum + (one - mean) ** 2, 0) / perSecond.length
+  return mean === 0 ? null : (Math.sqrt(square) / mean) * 100
+}
+
+function share(part: number | null, whole: number | null): number | null {
+  return part === null || !whole ? null : (part / whole) * 100
+}
+
 export interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number
 }
 
-export interface Summary {
-  readonly figure: string
-  /** By server; null where a figure is not to be had. */
-  readonly servers: Readonly<Record<string, Spread | null>>
-  /** Median of ours over median of the peer. */
-  readonly ratio: number | null
-}
-
-function spread(values: readonly number[]): Spread {
+export function spread(values: readonly number[]): Spread | null {
+  if (values.length === 0) return null
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
   return { median, min: sorted[0]!, max: sorted.at(-1)! }
 }
 
-export function summarize(rounds: readonly Round[]): Summary[] {
-  const names = [...new Set(rounds.map((round) => round.server))]
-  return FIGURES.map((figure) => {
-    const servers: Record<string, Spread | null> = {}
-    for (const name of names) {
-      const values = rounds.filter((round) => round.server === name).map((round) => figure.of(round))
-      const known = values.filter((value) => value !== null)
-      servers[name] = known.length === 0 ? null : spread(known)
-    }
-    const { ours, peer } = servers
-    return { figure: figure.name, servers, ratio: ours && peer && peer.median !== 0 ? ours.median / peer.median : null }
-  })
+/** In the order in which they ran. */
+export function serversOf(rounds: readonly Round[]): string[] {
+  return [...new Set(rounds.map(({ server }) => server))]
 }
 
-function number(value: number, digits: number): string {
+export function spreadOf(rounds: readonly Round[], server: string, figure: string): Spread | null {
+  const { of } = FIGURES.find(({ name }) => name === figure)!
+  const values = rounds.filter((round) => round.server === server).map(of)
+  return spread(values.filter((value) => value !== null))
+}
+
+/** Of one figure, `server` over `base`, taken round by round. */
+export function ratioOf(rounds: readonly Round[], server: string, base: string, figure: string): Spread | null {
+  const { of } = FIGURES.find(({ name }) => name === figure)!
+  const ratios = rounds.flatMap((one) => {
+    const other = rounds.find(({ server, round }) => server === base && round === one.round)
+    if (one.server !== server || !other) return []
+    const [a, b] = [of(one), of(other)]
+    return a === null || !b ? [] : [a / b]
+  })
+  return spread(ratios)
+}
+
+export function formatted(value: number, digits: number): string {
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
-function cell(value: Spread | null | undefined, digits: number): string {
+export function cell(value: Spread | null, digits: number): string {
   if (!value) return 'n/a'
-  const median = number(value.median, digits)
+  const median = formatted(value.median, digits)
   if (value.min === value.max) return median
-  return `${median} (${number(value.min, digits)}–${number(value.max, digits)})`
+  return `${median} (${formatted(value.min, digits)}–${formatted(value.max, digits)})`
 }
 
-function lines(rows: readonly (readonly string[])[]): string {
+export const isOurs = (server: string) => server.startsWith('ours')
+
+/** A table: a row a figure, a column a server, and each of ours over the peer. Figures that no server gave, or that are 0 for all, are left out. */
+export function table(rounds: readonly Round[]): string {
+  const names = serversOf(rounds)
+  const ours = names.includes('peer') ? names.filter(isOurs) : []
+  const rows = [['median (min–max)', ...names, ...ours.map((name) => `${name}/peer`)]]
+  for (const { name: figure, digits } of FIGURES) {
+    const spreads = names.map((name) => spreadOf(rounds, name, figure))
+    const says = figure === 'errors' || spreads.some((one) => one !== null && one.max !== 0)
+    if (!says) continue
+    const ratios = ours.map((name) => ratioOf(rounds, name, 'peer', figure))
+    const cells = spreads.map((one) => cell(one, digits))
+    rows.push([figure, ...cells, ...ratios.map((one) => (one === null ? '' : cell(one, 2)))])
+  }
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  const text = (row: readonly string[]) =>
+  const text = (row: string[]) =>
     row.map((c, i) => (i === 0 ? c.padEnd(widths[i]!) : c.padStart(widths[i]!))).join('  ')
   return rows.map((row) => `  ${text(row)}`.trimEnd()).join('\n')
 }
 
-/** A table: a row a figure, a column a server. Figures that no server gave are left out. */
-export function table(summary: readonly Summary[]): string {
-  const names = Object.keys(summary[0]?.servers ?? {})
-  const ratio = names.includes('ours') && names.includes('peer')
-  const rows = [['median (min–max)', ...names, ...(ratio ? ['ours/peer'] : [])]]
-  for (const [i, line] of summary.entries()) {
-    if (names.every((name) => line.servers[name] === null) && !names.includes('ours')) continue
-    const cells = names.map((name) => cell(line.servers[name], FIGURES[i]!.digits))
-    rows.push([line.figure, ...cells, ...(ratio ? [line.ratio === null ? '' : number(line.ratio, 2)] : [])])
-  }
-  return lines(rows)
+/** What tracing costs: of every server whose name says that it traces, against ours. */
+export function costs(rounds: readonly Round[]): string[] {
+  return serversOf(rounds).flatMap((name) => {
+    if (!name.startsWith('traced')) return []
+    const txs = ratioOf(rounds, name, 'ours', 'tx/s')
+    const cpu = ratioOf(rounds, name, 'ours', 'server CPU s per 1,000 tx')
+    if (!txs || !cpu) return []
+    return [`${name}: ${percent(1 - txs.median)} % fewer tx/s, ${percent(cpu.median - 1)} % more server CPU per tx`]
+  })
 }
 
-/** What is measured of tracing: how it differs from ours of the same round, in per cent. */
-const COSTS: readonly { readonly name: string; of(traced: Round, ours: Round): number | null }[] = [
-  { name: 'fewer tx/s', of: (traced, ours) => 1 - traced.txPerSecond / ours.txPerSecond },
-  {
-    name: 'more server CPU per tx',
-    of: (traced, ours) => {
-      const [more, base] = [traced, ours].map((round) => perThousand(round.serverCpuSeconds, round))
-      return more == null || !base ? null : more / base - 1
-    }
-  }
-]
-
-/** What tracing costs: a column each server whose name says that it traces, rows for each workload. Empty where none traces. */
-export function overhead(workloads: Readonly<Record<string, readonly Round[]>>): string {
-  const all = Object.values(workloads).flat()
-  const names = [...new Set(all.map(({ server }) => server))].filter((name) => name.startsWith('traced'))
-  if (names.length === 0) return ''
-  const of = (rounds: readonly Round[], name: string) => rounds.filter(({ server }) => server === name)
-  const rows = Object.entries(workloads).flatMap(([workload, rounds]) =>
-    COSTS.map((cost) => {
-      const ours = of(rounds, 'ours')
-      const cells = names.map((name) => {
-        const known = of(rounds, name).flatMap((round, i) => (ours[i] ? (cost.of(round, ours[i]) ?? []) : []))
-        return known.length === 0 ? 'n/a' : cell(spread(known.map((share) => share * 100)), 1)
-      })
-      return [`${workload}: ${cost.name}, %`, ...cells]
-    })
-  )
-  return lines([['what tracing costs, median (min–max)', ...names], ...rows])
-}
+const percent = (share: number) => (share * 100).toFixed(1)

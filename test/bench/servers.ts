@@ -14,6 +14,8 @@ export interface Server {
   readonly healthPorts: readonly number[]
   /** All processes that serve, stores of their own included; none when they are not known: no CPU, no memory. */
   readonly pids: readonly number[]
+  /** The same by what they are, where there are several kinds. */
+  readonly roles?: Readonly<Record<string, readonly number[]>>
   stop(): Promise<void>
 }
 
@@ -65,10 +67,12 @@ export async function startNode(
   name: string,
   args: readonly string[],
   dir: string | null,
-  more: NodeJS.ProcessEnv = {}
+  more: NodeJS.ProcessEnv = {},
+  onOutput: (chunk: string) => void = () => {},
+  cwd = ROOT
 ): Promise<Server> {
   const env = { ...process.env, NODE_ENV: 'production', ...more }
-  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   children.add(child)
   let said = ''
   const ports = await new Promise<RegExpExecArray>((resolve, reject) => {
@@ -92,8 +96,9 @@ export async function startNode(
       fail(`ended with code ${code}`)
     })
   })
-  // From here on nobody reads what it says, but it must be able to say it.
-  for (const stream of [child.stdout, child.stderr]) stream.removeAllListeners('data').resume()
+  // From here on it must be able to say what it likes, whether anybody listens or not.
+  child.stderr.removeAllListeners('data').resume()
+  child.stdout.removeAllListeners('data').on('data', (chunk: Buffer) => onOutput(chunk.toString()))
   const { rpc, http } = ports.groups as { rpc: string; http?: string }
   return {
     name,
@@ -105,36 +110,48 @@ export async function startNode(
   }
 }
 
-/** @param kv our storage as a URL; default its own, in a folder of its own. */
-export function ours(root: string, kv: string | undefined): Side {
-  const args = ['plugin/cli.ts', 'start', '--port', '0', '--http-port', '0']
+export interface OursOptions {
+  readonly name?: string
+  /** Storage as a URL; default its own, in a folder of its own. */
+  readonly kv?: string | undefined
+  /** Of the product. */
+  readonly options?: readonly string[]
+  /** Of Node. */
+  readonly node?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+  readonly what?: string
+  /** The checkout that it runs of; default: this one. */
+  readonly cwd?: string
+  /** Hears what it says once it serves. */
+  readonly onOutput?: (chunk: string) => void
+}
+
+export function ours(root: string, o: OursOptions = {}): Side {
+  const { name = 'ours', kv, options = [], node = [], env = {}, what = options.join(' '), onOutput, cwd } = o
+  const args = [...node, 'plugin/cli.ts', 'start', '--port', '0', '--http-port', '0', ...options]
   return {
-    name: 'ours',
-    what: `fastify-seata, one process, storage ${kv ?? 'as by default'}`,
+    name,
+    what: `fastify-seata, one process, storage ${kv ?? 'as by default'}${what === '' ? '' : `; ${what}`}`,
     start() {
       const dir = makeDir(root, 'ours')
-      return startNode('ours', [...args, '--kv', kv ?? `sqlite:${dir}`], dir)
+      return startNode(name, [...args, '--kv', kv ?? `sqlite:${dir}`], dir, env, onOutput, cwd)
     }
   }
 }
 
 /** Ours, with this share of the transactions traced, 0 to 1. */
 export function traced(root: string, kv: string | undefined, share: number, endpoint: string, limit?: string): Side {
-  const args = ['plugin/cli.ts', 'start', '--port', '0', '--http-port', '0', ...(limit ? ['--trace-limit', limit] : [])]
-  const name = `traced ${share * 100} %`
-  const env = {
-    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
-    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
-    OTEL_TRACES_SAMPLER_ARG: String(share)
-  }
-  return {
-    name,
-    what: `ours, ${share * 100} % of the transactions traced, spans sent by OTLP over http/protobuf`,
-    start() {
-      const dir = makeDir(root, 'traced')
-      return startNode(name, [...args, '--kv', kv ?? `sqlite:${dir}`], dir, env)
-    }
-  }
+  return ours(root, {
+    name: `traced ${share * 100} %`,
+    kv,
+    options: limit ? ['--trace-limit', limit] : [],
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+      OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+      OTEL_TRACES_SAMPLER_ARG: String(share)
+    },
+    what: `${share * 100} % of the transactions traced, spans sent by OTLP over http/protobuf`
+  })
 }
 
 /** A server of ours that runs already: `host:port[:pid[+pid…]]`. */
@@ -159,12 +176,12 @@ export function stub(): Side {
   }
 }
 
-export function peer(root: string, options: Omit<PeerOptions, 'dir'>): Side {
+export function peer(root: string, options: Omit<PeerOptions, 'dir'>, name: string): Side {
   const { logLevel, heap, flush, jvm, mode } = options
   const store = mode === 'file' ? `file mode, ${flush} flush` : MODES[mode]
   const settings = [store, `log level ${logLevel}`, `heap ${heap}`, ...tuning(logLevel), ...jvm]
   return {
-    name: 'peer',
+    name,
     what: `Apache Seata 2.0.0, ${settings.join(', ')}; ${javaVersion() ?? 'no Java'}`,
     async start() {
       const dir = makeDir(root, 'peer')
@@ -177,11 +194,12 @@ export function peer(root: string, options: Omit<PeerOptions, 'dir'>): Side {
       const { host, port } = await startPeer({ ...options, dir }, onSpawn, redis?.port)
       const pids = started.map(({ pid }) => pid!)
       return {
-        name: 'peer',
+        name,
         host,
         port,
         healthPorts: [],
         pids: redis ? [...pids, redis.pid!] : pids,
+        ...(redis && { roles: { server: pids, store: [redis.pid!] } }),
         async stop() {
           for (const child of started) await stop(child, 'SIGKILL', dir)
           await redis?.end()

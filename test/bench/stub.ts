@@ -19,7 +19,8 @@ interface Branch {
 
 let lastId = transactionId(0, Date.now(), 0)
 let lastRequest = 0
-const branches = new Map<string, Branch>()
+const branches = new Map<string, Branch[]>()
+const COMMITTED = { type: m.GlobalCommitResult.code, resultCode: Success, globalStatus: GlobalStatus.Committed }
 /** TCC commits that wait for their branch, by the id of the request to the RM. */
 const commits = new Map<number, () => void>()
 
@@ -30,9 +31,15 @@ function answerTo(channel: Channel, message: AnyMessage): Outgoing {
     case m.BranchRegister.code: {
       const request = message as MessageOf<typeof m.BranchRegister>
       const id = ++lastId
-      branches.set(request.xid, { rm: channel, id, request })
+      const branch = { rm: channel, id, request }
+      const others = branches.get(request.xid)
+      if (others) others.push(branch)
+      else branches.set(request.xid, [branch])
       return { type: m.BranchRegisterResult.code, resultCode: Success, branchId: id }
     }
+    case m.GlobalCommit.code:
+      for (const branch of take(message as MessageOf<typeof m.GlobalCommit>)) branchCommit(branch)
+      return COMMITTED
     case m.RegisterTM.code:
     case m.RegisterRM.code:
       return { type: message.type + 1, identified: true, version: '2.0.0' }
@@ -49,15 +56,20 @@ function branchCommit({ rm, id, request }: Branch): number {
   return requestId
 }
 
+function take({ xid }: MessageOf<typeof m.GlobalCommit>): readonly Branch[] {
+  const mine = branches.get(xid) ?? []
+  branches.delete(xid)
+  return mine
+}
+
+/** A commit of TCC is answered after its branch; there is one. */
 function commit(channel: Channel, message: MessageOf<typeof m.GlobalCommit>, id: number): void {
-  const result = { type: m.GlobalCommitResult.code, resultCode: Success, globalStatus: GlobalStatus.Committed }
-  const answer = () => channel.send(result, MessageType.Response, id)
-  const branch = branches.get(message.xid)
-  branches.delete(message.xid)
-  if (branch?.request.branchType !== BranchType.TCC) answer()
-  if (!branch) return
-  const requestId = branchCommit(branch)
-  if (branch.request.branchType === BranchType.TCC) commits.set(requestId, answer)
+  const answer = () => channel.send(COMMITTED, MessageType.Response, id)
+  const branch = branches.get(message.xid)?.[0]
+  if (branch?.request.branchType !== BranchType.TCC)
+    return channel.send(answerTo(channel, message), MessageType.Response, id)
+  take(message)
+  commits.set(branchCommit(branch), answer)
 }
 
 function onMessage(channel: Channel, message: AnyMessage, id: number): void {

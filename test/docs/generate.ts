@@ -1,4 +1,5 @@
-// Makes the pages that follow from tables: docs/configuration.md, docs/errors.md, and what docs/clients.md shows of the last run of all clients.
+// Makes the pages that follow from tables: docs/configuration.md, docs/errors.md, and what docs/clients.md and docs/performance.md show of
+// the last runs of all clients and of the bench.
 // `npm run docs` writes them, a test compares.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,14 +18,8 @@ import { ERRORS } from '../../tc-core/wire/errors.ts'
 import { parseVersion, V2_0_0 } from '../../tc-core/wire/version.ts'
 import { type Cell, savedResults } from '../interop/matrix.ts'
 import { SCENARIOS, SETTINGS } from '../interop/rounds.ts'
-
-function row(cells: readonly string[]): string {
-  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-}
-
-function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [row(head), row(head.map(() => '---')), ...rows.map(row)].join('\n')
-}
+import { growthPicture, performancePage, ratiosPicture } from './performance.ts'
+import { tableOf } from './table.ts'
 
 const COMMANDS: readonly Command[] = ['start', 'node', 'gateway']
 
@@ -177,4 +172,9 @@ if (process.argv[1] === import.meta.filename) {
   writeFileSync(join(docs, 'errors.md'), errorsPage())
   const clients = join(docs, 'clients.md')
   writeFileSync(clients, clientsPage(readFileSync(clients, 'utf8')))
+  const performance = join(docs, 'performance.md')
+  writeFileSync(performance, performancePage(readFileSync(performance, 'utf8')))
+  for (const [name, picture] of Object.entries({ performance: ratiosPicture(), growth: growthPicture() })) {
+    if (picture !== null) writeFileSync(join(docs, `${name}.svg`), picture)
+  }
 }

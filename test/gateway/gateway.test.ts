@@ -112,6 +112,31 @@ test('limit: parked requests; one more is refused at once', async (t) => {
   t.regex(answer.msg, /too many requests are waiting \(2\)/)
 })
 
+test('limit: requests that wait, over all connections; one more begin is refused at once, and what has begun goes on', async (t) => {
+  const { upstream, client, logger } = await start(t, { maxWaiting: 2 })
+  const [c, other] = [await client(), await client()]
+  const held: LinkRequest[] = []
+  upstream.on = (request) => void held.push(request)
+  c.send(begin, { id: 5 })
+  other.send(begin, { id: 6 })
+  await eventually(() => held.length === 2)
+  const refusal = await c.request(begin, { id: 7 })
+  t.like(refusal, { type: 2, resultCode: 0, transactionExceptionCode: 18 })
+  t.regex(refusal.msg, /too many requests are waiting \(2\)/)
+  const merged = await c.request({ type: 59, messages: [begin], msgIds: [9] }, { id: 8 })
+  t.regex((merged.messages as { msg: string }[])[0]!.msg, /too many requests are waiting/)
+  c.send({ type: 7, xid: '10.1.1.1:8091:1', extraData: '' }, { id: 10 })
+  await eventually(() => held.length === 3)
+  t.true(logger.lines.some(({ text }) => text === 'too many requests wait: begins are refused'))
+  // Answers make room, and so does a connection that goes with all that it waits for.
+  held[1]!.answer(begun('x'))
+  c.destroy()
+  await eventually(() => {
+    other.send(begin, { id: 11 })
+    return held.length > 3
+  })
+})
+
 test('requests parked for a connection that went are not sent', async (t) => {
   const { upstream, gateway, client } = await start(t)
   const c = await client()

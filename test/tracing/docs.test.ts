@@ -19,7 +19,7 @@ test('every metric belongs to a family that is named', (t) => {
   const zero = () => 0
   const families = [
     ...new NodeFigures().families('n', () => [], 1),
-    ...new GatewayFigures().families({ connections: zero, parked: zero, calls: zero })
+    ...new GatewayFigures().families({ connections: zero, waiting: zero, parked: zero, calls: zero })
   ]
   t.true(families.length > 20)
   for (const { name } of families) {
