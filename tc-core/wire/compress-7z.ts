@@ -1,6 +1,6 @@
 // Java's "7z" bodies: a whole archive of one file that is packed with LZMA2, as commons-compress writes it, padded with zeros at its end.
+import { createRequire } from 'node:module'
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
-import { lzma2 } from '@napi-rs/lzma'
 import { ShortInput } from './bytes.ts'
 import { MAX_PACKED_PIECES } from './limits.ts'
 
@@ -120,7 +120,16 @@ function unpackLzma2(packed: Buffer, size: number): Buffer {
     if (++pieces > MAX_PACKED_PIECES) throw new Error(`more than ${MAX_PACKED_PIECES} chunks in an archive`)
   }
   if (total !== size) throw new Error('an archive is not as long as it should be')
-  return lzma2.decompressSync(packed)
+  return library().lzma2.decompressSync(packed)
+}
+
+/** Loaded when the first archive comes: it is native, and where there is none for the platform only such archives fail. */
+function library(): typeof import('@napi-rs/lzma') {
+  try {
+    return createRequire(import.meta.url)('@napi-rs/lzma')
+  } catch {
+    throw new Error('there is no LZMA2 for this platform')
+  }
 }
 
 /** A cursor over the archive's header. */

@@ -194,8 +194,10 @@ test('7z: an archive that is not of one stream with one method is refused', (t) 
   }
 })
 
-test('7z: what is damaged before its checksums were made throws', (t) => {
+test('7z: what is damaged before its checksums were made throws, or the damage is of no account', (t) => {
   const big = javaCompressors().get('big-7z')!
+  const whole = decompress(SevenZ, big, 1500)
+  let passed = 0
   const same = (header: string) => header
   for (let bit = 0; bit < big.readUInt32LE(12) * 8; bit++) {
     const flipped = archive(
@@ -203,8 +205,13 @@ test('7z: what is damaged before its checksums were made throws', (t) => {
       (packed) => Buffer.from(packed.map((byte, i) => (i === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))),
       big
     )
-    t.throws(() => decompress(SevenZ, flipped, 1500), undefined, `bit ${bit}`)
+    try {
+      t.deepEqual(decompress(SevenZ, flipped, 1500), whole, `bit ${bit}`)
+      passed++
+    } catch {}
   }
+  // The bit that says that the first chunk begins with nothing before it.
+  t.true(passed <= 1)
 })
 
 test('7z: a bomb is refused before anything is unpacked, whatever its header says', (t) => {
