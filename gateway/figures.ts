@@ -1,5 +1,6 @@
 // What a gateway counts: requests by type and outcome, what was parked and sent again, bytes and frames.
 import { Counts, counter, Distributions, type Family, gauge, histogram, SECONDS } from '../tc-core/wire/figures.ts'
+import { REFUSALS, type Refusal } from '../tc-core/wire/link.ts'
 import { messages } from '../tc-core/wire/messages/index.ts'
 import type { Failure } from './pending.ts'
 
@@ -30,7 +31,7 @@ export class GatewayFigures {
     if (failure !== null) this.exceptions.add(failure.exception)
   }
 
-  refused(reason: string): void {
+  refused(reason: Refusal): void {
     this.#again.add(reason)
   }
 
@@ -67,7 +68,8 @@ export class GatewayFigures {
         this.#seconds.samples()
       ),
       counter('seata_gateway_retries_total', 'Requests that came back from a node and were sent again or parked.', () =>
-        this.#again.entries.map(([reason, value]) => ({ labels: { reason }, value }))
+        // All of them from the start: what has not happened yet is none, not unknown.
+        REFUSALS.map((reason) => ({ labels: { reason }, value: this.#again.of(reason) }))
       ),
       counter(
         'seata_gateway_parked_total',

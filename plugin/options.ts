@@ -184,8 +184,7 @@ export const OPTIONS: readonly Option[] = [
     100,
     0,
     MAX,
-    'Transactions begun in one second at this process that are traced; what is beyond is passed over, each transaction as a whole.',
-    FRONT
+    'Transactions begun in one second at this process that are traced; what is beyond is passed over, each transaction as a whole. As many more may be traced by traceKeep.'
   ),
   integer('traceSlow', 10_000, 1, MAX, 'Ms from begin to end after which a transaction counts as slow for traceKeep.'),
   integer(

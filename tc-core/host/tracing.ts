@@ -87,19 +87,27 @@ export class LeaderTracing {
   }
 
   /** The transaction's own span; null when it is not traced. */
-  #contextOf({ xid, origin }: Session, status: number): SpanContext | null {
-    return this.#o.tracing.contextOf(xid, origin, this.#keeps(status))
+  #contextOf(session: Session, status: number, now: number): SpanContext | null {
+    const { xid, origin } = session
+    const kept = !isTraced(xid) && this.#isWanted(status) && this.#keeps(session, now)
+    return this.#o.tracing.contextOf(xid, origin, kept)
   }
 
-  #keeps(status: number): boolean {
+  #isWanted(status: number): boolean {
     const { tracing } = this.#o
     return (tracing.keeps('rollback') && ROLLBACKS.has(status)) || (tracing.keeps('timeout') && TIMEOUTS.has(status))
+  }
+
+  /** Whether it is told of one that was passed over: what was begun, here or by the leader before, is gone on with. */
+  #keeps({ xid, beginTime }: Session, now: number): boolean {
+    return this.#notes.has(xid) || beginTime < this.#since || this.#o.tracing.affords(now)
   }
 
   /** What a message to another fragment is part of. */
   traceOf(message: HomeMessage): string {
     const session = 'xid' in message ? this.#o.state.sessions.get(message.xid) : undefined
-    const context = session && this.#contextOf(session, session.status)
+    const told = session && (isTraced(session.xid) || this.#notes.has(session.xid))
+    const context = told && this.#o.tracing.contextOf(session.xid, session.origin, true)
     return context ? formatTraceparent(context) : ''
   }
 
@@ -113,9 +121,9 @@ export class LeaderTracing {
     for (const effect of out.effects) {
       if (effect.type !== StatusChanged.code && effect.type !== SessionEnded.code) continue
       const { xid, status } = effect
-      if (!isTraced(xid) && !this.#keeps(status)) continue
+      if (!isTraced(xid) && !this.#isWanted(status)) continue
       const session = this.#o.state.sessions.get(xid) ?? out.ended.find((e) => e.session.xid === xid)?.session
-      const context = session && this.#contextOf(session, status)
+      const context = session && this.#contextOf(session, status, now)
       if (!context) continue
       this.#noted(session, EventName.Status, { [Attribute.Status]: statusName(status) })
       if (steps.some((step) => step.xid === xid)) continue
@@ -218,7 +226,8 @@ export class LeaderTracing {
     const { session, status } = ended
     const { xid, beginTime, origin } = session
     const slow = now - beginTime > tracing.slowMs
-    const context = this.#contextOf(session, status) ?? (slow ? tracing.contextOf(xid, origin, true) : null)
+    const isKept = slow && (isTraced(xid) || this.#keeps(session, now))
+    const context = this.#contextOf(session, status, now) ?? (isKept ? tracing.contextOf(xid, origin, true) : null)
     if (!context) return steps
     const step = steps.find((s) => s.xid === xid)
     if (!step) return [...steps, { parent: context, xid, since: traceTime(), span: null, ended: [ended] }]
@@ -292,7 +301,7 @@ export class LeaderTracing {
     const { tracing, state } = this.#o
     if (call.kind === 'commit' && !isTraced(call.xid)) return ''
     const session = state.sessions.get(call.xid)
-    const context = session && this.#contextOf(session, session.status)
+    const context = session && this.#contextOf(session, session.status, now)
     if (!context) return ''
     const { calls } = this.#noted(session, '', {})
     const attempt = (calls.get(call.branchId) ?? 0) + 1

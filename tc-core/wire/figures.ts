@@ -41,6 +41,10 @@ export class Counts {
     this.#counts.set(name, (known ?? 0) + n)
   }
 
+  of(name: string): number {
+    return this.#counts.get(name) ?? 0
+  }
+
   get entries(): [string, number][] {
     return [...this.#counts]
   }

@@ -78,7 +78,7 @@ export interface TracingOptions {
   readonly provider: TracerProvider | null
   /** The share of the transactions without a client's traceparent that is traced, 0 to 1. */
   readonly ratio?: number
-  /** Transactions begun in a second that are traced, at most: beyond that they are passed over, each as a whole. */
+  /** Transactions begun in a second that are traced, at most: beyond that they are passed over, each as a whole. As many are kept. */
   readonly perSecond?: number
   readonly keep?: readonly Keep[]
   /** Ms from begin to end after which a transaction is slow. */
@@ -122,16 +122,33 @@ class OneThing implements Context {
 
 const NOTHING = new OneThing(Symbol('nothing'), undefined)
 
+/** So many in a second, and no more. */
+class PerSecond {
+  readonly #max: number
+  #left = 0
+  #until = 0
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  take(now: number): boolean {
+    if (now >= this.#until) {
+      this.#until = now + 1000
+      this.#left = this.#max
+    }
+    return this.#left-- > 0
+  }
+}
+
 export class Tracing {
   /** The one question on the hot path: when it is false nothing below is called, and nothing is allocated. */
   readonly on: boolean
   readonly slowMs: number
   readonly #tracer: Tracer | null
   readonly #ratio: number
-  readonly #perSecond: number
-  /** Of the current second. */
-  #left: number
-  #until = 0
+  readonly #taken: PerSecond
+  readonly #kept: PerSecond
   readonly #keep: ReadonlySet<Keep>
   readonly #ids: RootIds | null
 
@@ -141,8 +158,8 @@ export class Tracing {
     this.on = provider !== null
     this.#tracer = provider?.getTracer(LIBRARY) ?? null
     this.#ratio = ratio
-    this.#perSecond = perSecond
-    this.#left = perSecond
+    this.#taken = new PerSecond(perSecond)
+    this.#kept = new PerSecond(perSecond)
     this.#keep = new Set(keep)
     this.slowMs = this.#keep.has('slow') ? slowMs : Number.POSITIVE_INFINITY
     this.#ids = ids
@@ -156,11 +173,12 @@ export class Tracing {
   /** Whether a transaction that begins is traced; its client says nothing of it. */
   takes(now: number): boolean {
     if (this.#ratio < 1 && Math.random() >= this.#ratio) return false
-    if (now >= this.#until) {
-      this.#until = now + 1000
-      this.#left = this.#perSecond
-    }
-    return this.#left-- > 0
+    return this.#taken.take(now)
+  }
+
+  /** Whether one more is told of that was passed over: there may be as many of these as are taken. */
+  affords(now: number): boolean {
+    return this.#kept.take(now)
   }
 
   keeps(what: Keep): boolean {

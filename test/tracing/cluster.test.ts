@@ -60,7 +60,10 @@ test('one trace a transaction, no orphan, every hop, times nested: also when a l
   // Answers whoever calls next.
   decided.answer()
   const kills: Kill[] = [{ node: 'n1', at: Date.now() }]
-  await cluster.nodes.get('n1')!.process.kill('SIGKILL')
+  const dead = cluster.nodes.get('n1')!.process.kill('SIGKILL')
+  // One request at least comes while nobody leads, or is lost on its way.
+  await decided.ask()
+  await dead
   cluster.nodes.delete('n1')
   await more()
   load.stop()
@@ -174,7 +177,7 @@ async function decidedAt(node: string, t: { teardown(then: () => unknown): void 
   await client.commit(xid)
   await eventually(() => called, 'the call of the RM')
   const answer = () => (client.onBranch = () => BranchStatus.PhaseTwo_Committed)
-  return { xid, begun, answer }
+  return { xid, begun, answer, ask: () => client.status(xid) }
 }
 
 /** Nothing of it can have been lost with a process. */

@@ -41,6 +41,7 @@ test('a coordinator counts transactions in the words of Seata, and requests, fra
   t.is(requests('GlobalBegin', 'ok'), 6)
   t.is(requests('BranchRegister', 'ok'), 5)
   t.is(requests('BranchRegister', 'failed'), 1)
+  t.is(sampleOf(samples, 'seata_gateway_retries_total', { reason: 'lost' }), 0)
   t.is(sampleOf(samples, 'seata_exception', { applicationId: 'LockKeyConflict', statistic: 'count' }), 1)
   t.is(sampleOf(samples, 'seata_gateway_rm_calls_total', { kind: 'rollback', outcome: '8' }), 1)
   t.is(sampleOf(samples, 'seata_gateway_connections'), 1)

@@ -177,6 +177,23 @@ test.serial(
   }
 )
 
+test.serial('what is kept always is bounded, too, and each is kept as a whole', async (t) => {
+  const limit = 3
+  const { tm, spans, named } = await start(t, 'ours', OFF, { traceLimit: limit })
+  const before = performance.now()
+  for (let i = 0; i < 30; i++) {
+    const { xid } = await tm.begin()
+    await tm.register(xid, 'db', 1, '')
+    await tm.rollback(xid)
+  }
+  const seconds = Math.ceil((performance.now() - before) / 1000) + 1
+  await eventually(() => named('seata.transaction').length >= limit)
+  const roots = named('seata.transaction').map((span) => span.spanContext().traceId)
+  t.true(roots.length <= limit * seconds && roots.length < 30, `${roots.length} in ${seconds} s`)
+  for (const span of spans()) t.true(roots.includes(span.spanContext().traceId), span.name)
+  t.is(named('seata.RM/BranchRollback').length, roots.length)
+})
+
 test.serial('each call of an RM is a span, with its attempt and its end', async (t) => {
   const { tm, named, over } = await start(t, 'ours', {}, { rpcTcRequestTimeout: 200 })
   const { xid } = await tm.begin()
