@@ -103,10 +103,7 @@ function readHeader(header: Header, streams: Buffer): Archive {
   return { method, packed: streams.subarray(from, to), size, sum }
 }
 
-/**
- * Each chunk says how much comes out of it, and no more does: so the sum is known before anything is unpacked. The dictionary of 8 MiB that the
- * library takes, which is Java's, is more than we let out of one.
- */
+/** Each chunk says how much comes out of it, and no more does: so the sum is known before anything is unpacked. */
 function unpackLzma2(packed: Buffer, size: number): Buffer {
   let total = 0
   let pieces = 0

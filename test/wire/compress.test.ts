@@ -194,24 +194,25 @@ test('7z: an archive that is not of one stream with one method is refused', (t) 
   }
 })
 
-test('7z: what is damaged before its checksums were made throws, or the damage is of no account', (t) => {
-  const big = javaCompressors().get('big-7z')!
-  const whole = decompress(SevenZ, big, 1500)
-  let passed = 0
-  const same = (header: string) => header
-  for (let bit = 0; bit < big.readUInt32LE(12) * 8; bit++) {
+test('7z: what was damaged before its checksums were made throws, or makes no difference', (t) => {
+  const java = javaCompressors()
+  const big = java.get('big-7z')!
+  const bits = big.readUInt32LE(12) * 8
+  let refused = 0
+  for (let bit = 0; bit < bits; bit++) {
+    const flip = (byte: number, i: number) => (i === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte)
     const flipped = archive(
-      same,
-      (packed) => Buffer.from(packed.map((byte, i) => (i === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))),
+      (header) => header,
+      (packed) => Buffer.from(packed.map(flip)),
       big
     )
     try {
-      t.deepEqual(decompress(SevenZ, flipped, 1500), whole, `bit ${bit}`)
-      passed++
-    } catch {}
+      t.true(decompress(SevenZ, flipped, 1500).equals(java.get('big')!), `bit ${bit}`)
+    } catch {
+      refused++
+    }
   }
-  // Such as bits that say once more that nothing was before, and the last that the coder left.
-  t.true(passed < big.readUInt32LE(12) / 2, `${passed} bits`)
+  t.true(refused > bits * 0.9, `${refused} of ${bits}`)
 })
 
 test('7z: a bomb is refused before anything is unpacked, whatever its header says', (t) => {
