@@ -107,6 +107,11 @@ test('R8: nobody claims what is handed over, by a node that stops and to it when
       await steady.pass(2_500)
       t.deepEqual(terms(), later(2), `up to ${slow} ms a record, seed ${seed}, back again`)
       t.deepEqual(steady.leaders, leads)
+      const ways = steady.cluster.gateways.flatMap(({ process }) => process!.links.state)
+      t.true(
+        ways.every(({ up, through }) => up && through === null),
+        'nobody in between any more'
+      )
       t.false(steady.warnings.includes('another node took the lead of this fragment'))
       t.deepEqual(steady.failures, [])
     }
