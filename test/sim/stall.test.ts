@@ -101,7 +101,7 @@ test('R8: nobody claims what is handed over, by a node that stops and to it when
       const [leads, before] = [steady.leaders, terms()]
       const later = (by: number) => before.map((term, f) => (leads[f] === victim.name ? term + by : term))
       stop(victim)
-      await steady.pass(1_000)
+      await steady.pass(1_300)
       t.deepEqual(terms(), later(1), `up to ${slow} ms a record, seed ${seed}`)
       victim.start()
       await steady.pass(2_500)
