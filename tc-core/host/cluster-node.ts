@@ -211,12 +211,14 @@ export class ClusterNode {
       directory: this.#directory,
       request: this.#replicas.request.bind(this.#replicas),
       resources: (resourceIds: readonly string[]) => this.#replicas.resources(resourceIds),
-      placed: () => this.#tellGateways()
+      placed: () => this.#tellGateways(),
+      used: (gateway: GatewayEnd) => {
+        for (const other of this.#gateways) if (other !== gateway && other.writer === gateway.writer) other.replaced()
+      }
     }
   }
 
   #gatewayCame(gateway: GatewayEnd): LinkEnd {
-    for (const former of this.#gateways) if (former.writer === gateway.writer) former.replaced()
     this.#gateways.add(gateway)
     this.#options.logger.info({ gateway: gateway.name }, 'a gateway came')
     this.#introduce(gateway)

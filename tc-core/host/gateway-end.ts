@@ -14,6 +14,8 @@ export interface GatewayEndOwner {
   resources(resourceIds: readonly string[]): void
   /** It said where clients reach it. */
   placed(): void
+  /** It says something for the first time: it does not only try whether there is a way, it goes by this one. */
+  used(gateway: GatewayEnd): void
 }
 
 export class GatewayEnd {
@@ -24,6 +26,7 @@ export class GatewayEnd {
   readonly #connection: LinkConnection
   readonly #owner: GatewayEndOwner
   readonly #clients = new Map<number, Client>()
+  #isUsed = false
 
   constructor({ name, writer }: Pick<Identity, 'name' | 'writer'>, connection: LinkConnection, owner: GatewayEndOwner) {
     this.name = name
@@ -38,6 +41,8 @@ export class GatewayEnd {
 
   frame(frame: f.LinkFrame): void {
     const { directory } = this.#owner
+    if (!this.#isUsed) this.#owner.used(this)
+    this.#isUsed = true
     switch (frame.type) {
       case f.Request.code:
         return this.#request(frame)

@@ -45,6 +45,7 @@ export class LinkConnection {
   #greeted = false
   #said = false
   #unheard = 0
+  #pingedAt: number
   readonly #since: number
   readonly #stopPings: () => void
   /** When something came last, ms. */
@@ -54,7 +55,7 @@ export class LinkConnection {
     this.#stream = stream
     this.#handler = handler
     this.#clock = clock
-    this.#since = this.heardAt = clock.now()
+    this.#since = this.heardAt = this.#pingedAt = clock.now()
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('error', (error) => this.close(error.message))
     stream.on('close', () => this.close('the other side closed the link'))
@@ -154,7 +155,10 @@ export class LinkConnection {
       this.close(`no hello came within ${HELLO_MS} ms`)
     else {
       // What was said meanwhile is a sign of life as well. It need not be answered: the other side gives its own.
-      if (!this.#said) this.send({ type: Ping.code, sequence: ++this.#pings })
+      // Who has stumbled says at once that it is there.
+      const now = this.#clock.now()
+      if (!this.#said || now - this.#pingedAt > 1.5 * PING_MS) this.send({ type: Ping.code, sequence: ++this.#pings })
+      this.#pingedAt = now
       this.#said = false
       this.#unheard++
       if (this.isQuiet) this.#handler.quiet?.()

@@ -126,12 +126,10 @@ export class DialledLink {
     return true
   }
 
-  /** Now and then the other side is tried itself. */
+  /** The other side is tried itself, at once, for it may only have started, and then now and then. */
   #goStraight(): void {
-    this.#timer = this.#runtime.timer(DIRECT_MS, () => {
-      this.#other ??= this.#try(undefined)
-      this.#goStraight()
-    })
+    this.#other ??= this.#try(undefined)
+    this.#timer = this.#runtime.timer(DIRECT_MS, () => this.#goStraight())
   }
 
   #isForeign(reason: string): void {

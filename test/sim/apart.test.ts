@@ -14,12 +14,12 @@ async function started(seed: number): Promise<Steady> {
   return steady
 }
 
-function unaffected(t: ExecutionContext, before: Figures, after: Figures, least: number): void {
+function unaffected(t: ExecutionContext, before: Figures, after: Figures): void {
   t.log(
     `commits ${before.commits}, then ${after.commits}; p99 ${before.p99.toFixed(1)} ms, then ${after.p99.toFixed(1)} ms`
   )
   t.true(before.commits > 500)
-  t.true(after.commits >= least * before.commits, `${after.commits} commits after ${before.commits}`)
+  t.true(after.commits > 500)
   t.true(after.p99 <= 1.2 * before.p99, `p99 ${after.p99} ms after ${before.p99} ms`)
 }
 
@@ -29,11 +29,13 @@ for (const seed of [1, 2]) {
     const [blocked, others] = [(f: number) => f === 0, (f: number) => f > 0]
     const from = steady.time.now
     await steady.pass(WATCHED_MS)
-    const before = steady.figures(from, others)
+    const [before, all] = [steady.figures(from, others), steady.figures(from, () => true)]
     const at = steady.time.now
     steady.kv.blocked = '{sim:0}'
     await steady.pass(WATCHED_MS)
-    unaffected(t, before, steady.figures(at, others), 0.95)
+    unaffected(t, before, steady.figures(at, others))
+    // Begins are spread by chance over those that work: it is what all of them do that can be told.
+    t.true(steady.figures(at, others).commits >= (0.95 * all.commits * (FRAGMENTS - 1)) / FRAGMENTS)
     t.true(steady.figures(at + 20, blocked).commits === 0, 'it does stand still')
     t.deepEqual(
       steady.failures.filter(({ fragment }) => fragment > 0),
@@ -56,12 +58,12 @@ for (const seed of [1, 2]) {
     t.is(leaders.filter((name) => name === victim!.name).length, 2)
     const from = steady.time.now
     await steady.pass(WATCHED_MS)
-    const before = steady.figures(from, followed)
+    const [before, all] = [steady.figures(from, followed), steady.figures(from, () => true)]
     const at = steady.time.now
     victim!.kill(false)
     await steady.pass(WATCHED_MS)
-    // Begins are spread by chance.
-    unaffected(t, before, steady.figures(at, followed), 0.8)
+    unaffected(t, before, steady.figures(at, followed))
+    t.true(steady.figures(at, () => true).commits >= 0.95 * all.commits)
     t.true(steady.figures(at + 500, led).commits > 100)
     t.deepEqual(steady.failures, [])
   })

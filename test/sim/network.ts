@@ -164,7 +164,8 @@ export class End implements ByteStream {
   }
 
   #emit(event: string, argument?: unknown): void {
-    for (const handler of this.#handlers.get(event) ?? []) handler(argument)
+    // Who comes to listen meanwhile hears the next one, as with Node.
+    for (const handler of [...(this.#handlers.get(event) ?? [])]) handler(argument)
   }
 
   connected(): void {

@@ -101,12 +101,17 @@ test('R8: nobody claims what is handed over, by a node that stops and to it when
       const [leads, before] = [steady.leaders, terms()]
       const later = (by: number) => before.map((term, f) => (leads[f] === victim.name ? term + by : term))
       stop(victim)
-      await steady.pass(1_000)
+      await steady.pass(1_300)
       t.deepEqual(terms(), later(1), `up to ${slow} ms a record, seed ${seed}`)
       victim.start()
       await steady.pass(2_500)
       t.deepEqual(terms(), later(2), `up to ${slow} ms a record, seed ${seed}, back again`)
       t.deepEqual(steady.leaders, leads)
+      const ways = steady.cluster.gateways.flatMap(({ process }) => process!.links.state)
+      t.true(
+        ways.every(({ up, through }) => up && through === null),
+        'nobody in between any more'
+      )
       t.false(steady.warnings.includes('another node took the lead of this fragment'))
       t.deepEqual(steady.failures, [])
     }
