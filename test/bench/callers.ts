@@ -117,6 +117,7 @@ export class Callers {
   /** When the open loop began, and the number of its next transaction. */
   #since = 0
   #due = 0
+  #ticking: NodeJS.Timeout | undefined
 
   constructor(options: CallersOptions, tms: readonly Channel[], rms: readonly Channel[]) {
     this.#options = options
@@ -144,7 +145,7 @@ export class Callers {
     }
     this.#free.push(...this.#callers)
     this.#since = performance.now()
-    setInterval(() => this.#beginDue(), 1)
+    this.#ticking = setInterval(() => this.#beginDue(), 1)
   }
 
   /** What happens from now on counts. */
@@ -159,6 +160,7 @@ export class Callers {
   /** No transaction begins any more. */
   stop(): void {
     this.#stopped = true
+    clearInterval(this.#ticking)
   }
 
   error(text: string): void {
