@@ -71,6 +71,11 @@ export function decompress(compressor: number, body: Uint8Array, maxBytes: numbe
 const BZ = Buffer.of(0x42, 0x5a)
 /** Of a stream without blocks. */
 const EMPTY_BZIP2_BYTES = 12
+/** Where it says, as a digit, how many 100,000 bytes a block may hold. */
+const BLOCK_SIZE = 3
+const DIGIT_0 = 0x30
+/** Java always says nine, and room for as many numbers is made for every stream. Packed bytes that it takes to be given another 100,000. */
+const BYTES_A_BLOCK_SIZE = 1000
 
 function unpackBzip2(body: Buffer, max: number): Buffer {
   if (body.length < EMPTY_BZIP2_BYTES) throw new RangeError('bzip2 that is not all there')
@@ -80,6 +85,9 @@ function unpackBzip2(body: Buffer, max: number): Buffer {
       if (out.push(byte) > max) throw new Error(`more than ${max} bytes come out of it`)
     }
   }
-  Bunzip.decode(Buffer.concat([BZ, body]), stream)
+  const whole = Buffer.concat([BZ, body])
+  const room = DIGIT_0 + Math.ceil(body.length / BYTES_A_BLOCK_SIZE)
+  whole[BLOCK_SIZE] = Math.min(whole[BLOCK_SIZE]!, room)
+  Bunzip.decode(whole, stream)
   return Buffer.from(out)
 }

@@ -2,11 +2,12 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
+import { Worker } from 'node:worker_threads'
 import { FrameReader } from '../../tc-core/wire/frame.ts'
 import { SeataClient } from '../client/client.ts'
 import { ServerProcess, temporaryDirectory } from '../e2e/servers.ts'
 import { type Decoded, decodeFrame, type Message } from '../golden/conversation.ts'
+import type { Seen } from './behaving.ts'
 import { Mutator, REGISTRATION } from './mutate.ts'
 
 type Context = { teardown(then: () => unknown): void }
@@ -37,7 +38,9 @@ export interface Report {
 }
 
 const CONNECTIONS = 8
-const TICK_MS = 10
+/** Frames come evenly: what many at once do to the others is a matter of load, and not of damage. */
+const TICK_MS = 1
+const CLEAN_MS = 50
 /** After so many frames a connection is left: one may wait for bytes that never come. */
 const FRAMES_A_CONNECTION = 20
 const BEGIN_RESULT = 2
@@ -54,25 +57,30 @@ export async function attack(t: Context, options: AttackOptions): Promise<Report
     env
   )
   const { port } = await server.ready()
-  const client = new Behaving(await registered(port))
-  await client.runFor(options.alone)
-  const alone = client.take()
+  const client = new Behaving(t, port)
+  client.start()
+  await sleep(options.alone)
+  const alone = await client.stop()
 
   const attackers = Array.from({ length: CONNECTIONS }, (_, i) => new Attacker(port, options.seed + i))
   const janitor = await registered(port)
   let early = 0
-  const running = client.start()
+  let attacking = true
+  const cleaning = (async () => {
+    for (; attacking; await sleep(CLEAN_MS))
+      for (const attacker of attackers) await endAll(janitor, attacker.begun.splice(0))
+  })()
+  client.start()
   const begun = performance.now()
   for (let sent = 0; sent < options.frames; ) {
     const due = Math.min(options.frames, Math.floor(((performance.now() - begun) * options.rate) / 1000))
     for (; sent < due; sent++) await attackers[sent % CONNECTIONS]!.send()
-    for (const attacker of attackers) await endAll(janitor, attacker.begun.splice(0))
     if (early === 0 && sent >= options.frames / 10) early = await inUse(server)
     await sleep(TICK_MS)
   }
-  client.stop()
-  await running
-  const attacked = client.take()
+  const attacked = await client.stop()
+  attacking = false
+  await cleaning
   await Promise.all(attackers.map((attacker) => attacker.close()))
   await sleep(SETTLE_MS)
   for (const attacker of attackers) await endAll(janitor, attacker.begun.splice(0))
@@ -109,62 +117,29 @@ async function inUse(server: ServerProcess): Promise<number> {
   return Number(bytes)
 }
 
-function percentile(times: number[]): number {
-  return times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0
+/** The client that behaves; see behaving.ts. */
+class Behaving {
+  readonly #worker: Worker
+
+  constructor(t: Context, port: number) {
+    this.#worker = new Worker(new URL('behaving.ts', import.meta.url), { workerData: port })
+    t.teardown(() => this.#worker.terminate())
+  }
+
+  start(): void {
+    this.#worker.postMessage('start')
+  }
+
+  /** What it saw since it was started. */
+  async stop(): Promise<Seen> {
+    const seen = once(this.#worker, 'message')
+    this.#worker.postMessage('stop')
+    return (await seen)[0]
+  }
 }
 
-/** One transaction with a branch after the other: each has to commit. */
-class Behaving {
-  readonly #client: SeataClient
-  #times: number[] = []
-  #failures: string[] = []
-  #running = false
-
-  constructor(client: SeataClient) {
-    this.#client = client
-  }
-
-  take(): { times: number[]; failures: string[] } {
-    const taken = { times: this.#times, failures: this.#failures }
-    this.#times = []
-    this.#failures = []
-    return taken
-  }
-
-  stop(): void {
-    this.#running = false
-  }
-
-  async runFor(ms: number): Promise<void> {
-    const running = this.start()
-    await sleep(ms)
-    this.stop()
-    await running
-  }
-
-  async start(): Promise<void> {
-    this.#running = true
-    for (let n = 0; this.#running; n++) {
-      const from = performance.now()
-      try {
-        await this.#transaction(n)
-      } catch (error) {
-        this.#failures.push(String(error))
-        if (this.#failures.length > 10) return
-      }
-      this.#times.push(performance.now() - from)
-      await sleep(1)
-    }
-  }
-
-  async #transaction(n: number): Promise<void> {
-    const { xid, resultCode, msg } = await this.#client.begin('behaving')
-    if (resultCode !== 1) throw new Error(`begin: ${msg}`)
-    const branch = await this.#client.register(xid, 'behaving', BranchType.TCC, '', `${n}`)
-    if (branch.resultCode !== 1) throw new Error(`register: ${branch.msg}`)
-    const { globalStatus } = await this.#client.commit(xid)
-    if (globalStatus !== GlobalStatus.Committed) throw new Error(`commit: ${globalStatus}`)
-  }
+function percentile(times: number[]): number {
+  return times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0
 }
 
 class Attacker {
