@@ -115,28 +115,31 @@ const machine = { ...describeMachine(options.dir), java: javaVersion() }
 const date = new Date().toISOString()
 console.log(`${date.slice(0, 16)}Z, commit ${machine.commit}, node ${machine.node}, Linux ${machine.kernel}`)
 console.log(`${machine.cores} cores (${machine.cpu}), ${machine.memoryGb} GB, files on ${machine.fileSystem}`)
-console.log('server, load program and bench share these cores; the other servers idle meanwhile')
+const others = options.apart ? 'no other server runs meanwhile' : 'the other servers idle meanwhile'
+console.log(`server, load program and bench share these cores; ${others}`)
 if (machine.loadAverage > 0.5)
   console.log(`load average ${machine.loadAverage.toFixed(2)} before the start: not a quiet machine`)
 for (const { name, what } of sides) console.log(`${name}: ${what}`)
 
 let file = ''
 let failed = false
-let kept: Server[] | null = null
-for (const name of options.workloads) {
-  const servers: Server[] = kept ?? (await startAll(sides))
-  if (options.keep) kept = servers
-  const workloads = await runWorkload(options, servers, name)
-  if (!options.keep) for (const server of servers) await server.stop()
-  const rounds = Object.values(workloads).flatMap((workload) => workload.rounds)
-  // What a peer owes for ever is its own affair; what we owe is an error.
-  failed ||= rounds.some((round) => round.errors > 0 || (isOurs(round.server) && round.owedForEver > 0))
-  const part = options.part ?? date.slice(0, 19).replace(/\D/g, '')
-  const folder = options.results ?? (options.part === null ? options.dir : RESULTS)
-  const described = sides.map(({ name, what }) => ({ name, what }))
-  file = addWorkloads({ part, date, machine, sides: described }, workloads, folder)
+for (const group of options.apart ? sides.map((side) => [side]) : [sides]) {
+  let kept: Server[] | null = null
+  for (const name of options.workloads) {
+    const servers: Server[] = kept ?? (await startAll(group))
+    if (options.keep) kept = servers
+    const workloads = await runWorkload(options, servers, name)
+    if (!options.keep) for (const server of servers) await server.stop()
+    const rounds = Object.values(workloads).flatMap((workload) => workload.rounds)
+    // What a peer owes for ever is its own affair; what we owe is an error.
+    failed ||= rounds.some((round) => round.errors > 0 || (isOurs(round.server) && round.owedForEver > 0))
+    const part = options.part ?? date.slice(0, 19).replace(/\D/g, '')
+    const folder = options.results ?? (options.part === null ? options.dir : RESULTS)
+    const described = group.map(({ name, what }) => ({ name, what }))
+    file = addWorkloads({ part, date, machine, sides: described }, workloads, folder)
+  }
+  for (const server of kept ?? []) await server.stop()
 }
-for (const server of kept ?? []) await server.stop()
 if (collector) {
   const program = join(import.meta.dirname, 'allocations.ts')
   console.log(execFileSync(process.execPath, [program], { encoding: 'utf8', timeout: ALLOCATIONS_MS }).trim())

@@ -28,6 +28,7 @@ Options, also beside a part's own:
   --warmup S             before each window; default 3
   --first-warmup S       before a server's first window, for its compiler; default 15
   --keep                 start servers once, not anew for every workload
+  --apart                one side after the other, with no other server running; rounds are compared by their number
   --open LIST            then open loops, at these % of what each side reached: 50,80
   --callers N            default: each workload's own
   --connections N        TM connections, and as many RM connections; default: each workload's own
@@ -54,6 +55,7 @@ export interface Options {
   readonly warmup: number
   readonly firstWarmup: number
   readonly keep: boolean
+  readonly apart: boolean
   readonly open: readonly number[]
   readonly callers: number | null
   readonly connections: number | null
@@ -97,6 +99,7 @@ export function readOptions(args: readonly string[]): Options | null {
       warmup: { type: 'string', default: '3' },
       'first-warmup': { type: 'string', default: '15' },
       keep: { type: 'boolean', default: false },
+      apart: { type: 'boolean', default: false },
       open: { type: 'string', default: '' },
       callers: { type: 'string' },
       connections: { type: 'string' },
@@ -127,6 +130,7 @@ export function readOptions(args: readonly string[]): Options | null {
     warmup: Number(values.warmup),
     firstWarmup: Number(values['first-warmup']),
     keep: values.keep,
+    apart: values.apart,
     open: list(values.open).map(Number),
     callers: number(values.callers),
     connections: number(values.connections),

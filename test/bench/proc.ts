@@ -103,7 +103,7 @@ export function describeMachine(dir: string): Machine {
     cores: availableParallelism(),
     cpu: cpus()[0]?.model ?? 'unknown',
     memoryGb: Math.round(totalmem() / 2 ** 30),
-    kernel: release(),
+    kernel: release().replace(/-.*/, ''),
     node: process.version,
     fileSystem: FILE_SYSTEMS[type] ?? `type 0x${type.toString(16)}`,
     loadAverage: loadavg()[0]!,

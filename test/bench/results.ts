@@ -92,12 +92,20 @@ export function addMeasured(head: Omit<PartResult, 'result'>, measured: Readonly
   return writeResult({ ...head, result: { ...before?.result, ...measured } })
 }
 
-/** Adds workloads to those that an earlier run of the part has left. */
+/** Adds workloads to those that an earlier run of the part has left, and servers to those of the same workload. */
 export function addWorkloads(
   head: Omit<PartResult, 'result'>,
   workloads: Readonly<Record<string, WorkloadResult>>,
   folder = RESULTS
 ): string {
   const before = readResult(head.part, folder)
-  return writeResult({ ...head, result: { ...before?.result, ...workloads } }, folder)
+  const result = { ...before?.result }
+  for (const [name, workload] of Object.entries(workloads)) {
+    const servers = new Set(workload.rounds.map(({ server }) => server))
+    const others = result[name]?.rounds.filter(({ server }) => !servers.has(server)) ?? []
+    result[name] = { ...workload, rounds: [...others, ...workload.rounds] }
+  }
+  const names = new Set(head.sides.map(({ name }) => name))
+  const sides = [...(before?.sides.filter(({ name }) => !names.has(name)) ?? []), ...head.sides]
+  return writeResult({ ...head, sides, result }, folder)
 }

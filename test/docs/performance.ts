@@ -19,7 +19,6 @@ const TITLES: Readonly<Record<string, string>> = {
   file: 'Beside the Java server in file mode',
   log: "The Java server's log level",
   raft: 'Beside the Java server in raft mode',
-  'raft-at': 'Beside the Java server in raft mode, AT',
   redis: 'Beside the Java server in redis mode',
   open: 'Latency below the peak',
   steady: 'Ten minutes without a break',
