@@ -149,6 +149,13 @@ test('a bomb is refused before it fills the memory: lz4, bzip2, zip of many entr
   t.throws(() => decompress(Bzip2, zeros, MAX_FRAME_BYTES), { message: /more than 1048576 bytes/ })
 })
 
+test('bzip2 takes no room for nine hundred thousand bytes when it unpacks a hundred', (t) => {
+  const body = javaCompressors().get('bzip2')!
+  const before = process.memoryUsage().arrayBuffers
+  decompress(Bzip2, body, MAX_FRAME_BYTES)
+  t.true(process.memoryUsage().arrayBuffers - before < 1_000_000)
+})
+
 /** One of Java's, with its header or what is packed changed, and right checksums of both. */
 function archive(
   header: (hex: string) => string,
