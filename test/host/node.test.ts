@@ -57,6 +57,23 @@ test('R1: no answer and no phase-two call leaves before its record is confirmed'
   await h.node.stop(1000)
 })
 
+test('the end of a transaction is answered without a record of its own, and is in the log a moment later all the same', async (t) => {
+  const data = new MemoryData()
+  const h = new NodeHarness({ storage: openMemory(data) })
+  await h.node.start()
+  const xid = await h.begin()
+  await h.request(tcc(xid))
+  const committed = h.request({ type: 7, xid, extraData: '' })
+  await eventually(() => h.calls.length === 1)
+  const before = entries(data)
+  h.calls[0]!.done(BranchStatus.PhaseTwo_Committed)
+  t.is(((await committed) as Message).globalStatus, GlobalStatus.Committed)
+  t.is(entries(data), before)
+  await eventually(() => entries(data) > before)
+  t.is(entries(data), before + 1)
+  await h.node.stop(1000)
+})
+
 test('group commit: requests of one turn share a record, and more gather while appends are on the way', async (t) => {
   const data = new MemoryData()
   const h = new NodeHarness({ storage: openMemory(data) })
