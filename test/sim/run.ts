@@ -29,10 +29,12 @@ if (without !== undefined && !isMutation(without)) {
   process.exit(2)
 }
 const job: Omit<Job, 'seed'> = { faults: !values.calm, ...(without !== undefined && { without }) }
+/** Runs in which a bug on purpose has to be found. */
+const MUTATION_RUNS = 2500
 /** Lines of a failed run that are shown. */
 const SHOWN = 40
 
-if (values.mutations) process.exitCode = (await findMutations(first, runs > 1 ? runs : 500, workers)) ? 0 : 1
+if (values.mutations) process.exitCode = (await findMutations(first, runs > 1 ? runs : MUTATION_RUNS, workers)) ? 0 : 1
 else if (values.trace) await traced(first, Number.POSITIVE_INFINITY)
 else await all()
 
