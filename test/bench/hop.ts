@@ -7,6 +7,7 @@ import { MessageType } from '../../tc-core/wire/codes.ts'
 import type { MessageOf } from '../../tc-core/wire/message.ts'
 import { GlobalBegin, GlobalBeginResult, GlobalCommit, RegisterTM } from '../../tc-core/wire/messages/index.ts'
 import { Channel } from './channel.ts'
+import { spread } from './report.ts'
 import { makeDir, ours, type Server, startNode } from './servers.ts'
 
 const { values } = parseArgs({
@@ -60,11 +61,6 @@ async function load({ host, port }: Server, seconds: number): Promise<number[]> 
 }
 
 const at = (sorted: readonly number[], share: number) => sorted[Math.floor((sorted.length - 1) * share)]!
-const median = (numbers: readonly number[]) =>
-  at(
-    [...numbers].sort((a, b) => a - b),
-    0.5
-  )
 
 async function behindGateway(root: string): Promise<{ gateway: Server; node: Server }> {
   const store = makeDir(root, 'node')
@@ -89,7 +85,9 @@ for (let round = 1; round <= Number(values.rounds); round++) {
   })
   console.log(`round ${round}: ${words.join('; ')}; ${hop.length} requests`)
 }
-console.log(`the gateway adds p50 ${median(added.p50).toFixed(3)} ms, p99 ${median(added.p99).toFixed(3)} ms`)
+console.log(
+  `the gateway adds p50 ${spread(added.p50)!.median.toFixed(3)} ms, p99 ${spread(added.p99)!.median.toFixed(3)} ms`
+)
 await Promise.all([one.stop(), gateway.stop()])
 await node.stop()
 process.exit(0)
