@@ -95,14 +95,24 @@ export function spreadOf(rounds: readonly Round[], server: string, figure: strin
 
 /** Of one figure, `server` over `base`, taken round by round. */
 export function ratioOf(rounds: readonly Round[], server: string, base: string, figure: string): Spread | null {
+  return spread(ratiosOf(rounds, server, base, figure))
+}
+
+/** One of every round that has both. */
+export function ratiosOf(rounds: readonly Round[], server: string, base: string, figure: string): number[] {
   const { of } = FIGURES.find(({ name }) => name === figure)!
-  const ratios = rounds.flatMap((one) => {
+  return rounds.flatMap((one) => {
     const other = rounds.find(({ server, round }) => server === base && round === one.round)
     if (one.server !== server || !other) return []
     const [a, b] = [of(one), of(other)]
     return a === null || !b ? [] : [a / b]
   })
-  return spread(ratios)
+}
+
+/** Whether ratios are below `least`: their median, and three of four. On a busy machine some rounds show anything, and half of them may. */
+export function isLoss(ratios: readonly number[], least: number): boolean {
+  const low = ratios.filter((ratio) => ratio < least)
+  return low.length > 0 && spread(ratios)!.median < least && low.length >= ratios.length * 0.75
 }
 
 export function formatted(value: number, digits: number): string {
