@@ -1,4 +1,5 @@
-// Which member of an etcd cluster is asked: one, as long as it answers; then the first of the others that does.
+// Which member of an etcd cluster is asked: one, as long as it answers; then another. The one that leads is asked rather than others, which
+// would pass every write on to it, and hear later that it is done.
 import { Metadata } from '@grpc/grpc-js'
 import type { EtcdAddress } from './etcd-address.ts'
 import { type EtcdFailure, EtcdMember } from './etcd-member.ts'
@@ -9,6 +10,8 @@ import { StorageError } from './port.ts'
 const ANSWER_MS = 1000
 /** Ms in which a member has to take a connection and tell its state. */
 const CONNECT_MS = 500
+/** Ms for which the leader is waited for when another has answered. */
+const LEADER_MS = 100
 /** Ms for which nobody is asked again after nobody answered. */
 const PAUSE_MS = 50
 /** Times that a read is sent, as far as there is time. */
@@ -77,12 +80,14 @@ export class EtcdCluster {
     const asked = (others.length > 0 ? others : all).map((address) => new EtcdMember(address, this.#address.tls))
     let chosen: EtcdMember | null = null
     try {
-      const first = await Promise.any(asked.map((member) => member.ready(this.#metadata, CONNECT_MS)))
-      await this.#logIn(first)
+      const ready = asked.map((member) => member.ready(this.#metadata, CONNECT_MS))
+      const first = await Promise.any(ready)
+      const best = first.leads ? first : await leaderOf(ready, first)
+      await this.#logIn(best)
       if (this.#closed) throw new StorageError('the store is closed')
       this.#connecting = null
-      this.#member = chosen = first
-      return first
+      this.#member = chosen = best
+      return best
     } catch (error) {
       this.#left = null
       setTimeout(() => (this.#connecting = null), PAUSE_MS).unref()
@@ -114,6 +119,15 @@ export function storageError(error: unknown): StorageError {
   const errors: Error[] = error instanceof AggregateError ? error.errors : [error as Error]
   const words = errors.map(({ message }) => message).join('; ')
   return new StorageError(`etcd ${words}`, { cause: error })
+}
+
+/** The one among them that leads, if it answers soon; else another. */
+function leaderOf(ready: readonly Promise<EtcdMember>[], other: EtcdMember): Promise<EtcdMember> {
+  const leading = ready.map(async (member) => {
+    if (!(await member).leads) throw new StorageError('it does not lead')
+    return member
+  })
+  return within(Promise.any(leading), LEADER_MS).catch(() => other)
 }
 
 function within<T>(promise: Promise<T>, ms: number): Promise<T> {

@@ -2,7 +2,7 @@
 import { connect } from 'node:http2'
 import { createSecureContext } from 'node:tls'
 import { Channel, type ChannelOptions, credentials, type Metadata, status } from '@grpc/grpc-js'
-import { knowsLeader, type Method, RPC, statusRequest } from './etcd-messages.ts'
+import { leaderIn, type Method, RPC, statusRequest } from './etcd-messages.ts'
 
 /** A call that failed, as gRPC says it. */
 export class EtcdFailure extends Error {
@@ -61,6 +61,8 @@ const OPTIONS: ChannelOptions = {
 
 export class EtcdMember {
   readonly address: string
+  /** It led the others when it was asked; see `ready`. */
+  leads = false
   readonly #tls: boolean
   #channel: Channel | null = null
   #closed = false
@@ -83,9 +85,10 @@ export class EtcdMember {
     const left = Math.max(1, end - performance.now())
     const answer = await this.call(RPC.status, statusRequest, metadata, left).catch((error: EtcdFailure) => error)
     if (answer instanceof EtcdFailure && answer.isOfMember) throw answer
-    if (answer instanceof Buffer && !knowsLeader(answer)) {
-      throw this.#failure(status.UNAVAILABLE, 'it knows no leader', ms)
-    }
+    if (answer instanceof EtcdFailure) return this
+    const leader = leaderIn(answer)
+    if (leader === 'nobody') throw this.#failure(status.UNAVAILABLE, 'it knows no leader', ms)
+    this.leads = leader === 'itself'
     return this
   }
 

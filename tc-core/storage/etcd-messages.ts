@@ -29,7 +29,8 @@ const TxnAnswer = { succeeded: number(2), responses: message(3) }
 const OpAnswer = { range: message(1), txn: message(4) }
 const RangeAnswer = { kvs: message(2) }
 const KeyValue = { value: message(5) }
-const StatusAnswer = { leader: number(4) }
+const StatusAnswer = { header: message(1), leader: number(4) }
+const Header = { memberId: number(2) }
 const LoginAnswer = { token: message(2) }
 
 /** Compare.target: the revision at which a key was created. It is 0 for a key that is not there. */
@@ -134,14 +135,16 @@ export function tokenIn(answer: Buffer): string {
   return token
 }
 
-/** Whether the member knows a leader: its number is left out when there is none. */
-export function knowsLeader(answer: Buffer): boolean {
-  let knows = false
-  eachField(answer, StatusAnswer.leader, (r) => {
-    knows = true
-    r.skipType(0)
-  })
-  return knows
+/** Who leads, by a member's answer to its status: nobody that it knows of, another, or itself. */
+export function leaderIn(answer: Buffer): 'nobody' | 'another' | 'itself' {
+  let leader = ''
+  let member = ''
+  eachField(answer, StatusAnswer.header, (r) =>
+    eachField(r.bytes(), Header.memberId, (header) => (member = String(header.uint64())))
+  )
+  // Left out when there is none.
+  eachField(answer, StatusAnswer.leader, (r) => (leader = String(r.uint64())))
+  return leader === '' ? 'nobody' : leader === member ? 'itself' : 'another'
 }
 
 /** Reads every field with this tag and skips the others. Throws RangeError when the bytes are no message. */

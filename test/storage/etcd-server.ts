@@ -1,6 +1,8 @@
 // A stand-in for an etcd member, for tests on a bare machine: a map behind gRPC, whose every call a test may hold, fail or lose.
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
 import protobuf from 'protobufjs/minimal.js'
+import { openEtcd } from '../../tc-core/storage/etcd.ts'
+import type { Storage } from '../../tc-core/storage/port.ts'
 
 const { Reader, Writer } = protobuf
 
@@ -21,6 +23,8 @@ export class StandInData {
   /** All calls but Status, as they came. */
   readonly calls: Call[] = []
   fate: (call: Call) => Fate | Promise<Fate> = () => null
+  /** Null: one that is none of the stand-ins. */
+  leader: StandIn | null = null
 }
 
 type Unary = ServerUnaryCall<Buffer, Buffer>
@@ -56,6 +60,10 @@ function keysIn(op: Fields): string[] {
   return kind === OP_TXN ? bytesIn(fields, 2).map(fieldsOf).flatMap(keysIn) : [textIn(fields, 1)]
 }
 
+interface Teardown {
+  teardown(then: () => unknown): void
+}
+
 export class StandIn {
   readonly #data: StandInData
   readonly #server = new Server({ 'grpc.max_receive_message_length': -1 })
@@ -67,7 +75,7 @@ export class StandIn {
 
   /** Started, and stopped with the test. */
   static async start(
-    t: { teardown(then: () => void): void },
+    t: Teardown,
     data = new StandInData(),
     credentials = ServerCredentials.createInsecure()
   ): Promise<StandIn> {
@@ -114,8 +122,15 @@ export class StandIn {
     answer(null, Buffer.from(result))
   }
 
+  /** Who it is and who leads: a member's number is its port here. */
+  #status(): Uint8Array {
+    const header = Writer.create().uint32(16).uint32(this.port).finish()
+    const leader = this.#data.leader?.port ?? 7
+    return Buffer.concat([wrapped(1, header), Writer.create().uint32(32).uint32(leader).finish()])
+  }
+
   #perform(method: Call['method'], fields: Fields, operations: readonly Fields[]): Uint8Array {
-    if (method === 'Status') return Writer.create().uint32(32).uint32(7).finish()
+    if (method === 'Status') return this.#status()
     if (method === 'Authenticate') return wrapped(2, Buffer.from(`${textIn(fields, 1)}/${textIn(fields, 2)}`))
     if (method === 'Range') return this.#range(fields)
     if (method === 'Put') return this.#put(fields)
@@ -148,4 +163,19 @@ export class StandIn {
     this.#data.values.set(textIn(fields, 1), bytesIn(fields, 2)[0] ?? NOTHING)
     return NOTHING
   }
+}
+
+/** Stand-ins of one cluster, and its URL. */
+export async function cluster(t: Teardown, size: number, login = '') {
+  const data = new StandInData()
+  const members = await Promise.all(Array.from({ length: size }, () => StandIn.start(t, data)))
+  const url = `etcd://${login}${members.map(({ address }) => address).join(',')}`
+  return { data, members, url }
+}
+
+/** Closed with the test. */
+export async function open(t: Teardown, url: string): Promise<Storage> {
+  const storage = await openEtcd(url)
+  t.teardown(() => storage.close())
+  return storage
 }

@@ -7,22 +7,9 @@ import { CHECKS } from '../../tc-core/storage/conformance.ts'
 import { openEtcd } from '../../tc-core/storage/etcd.ts'
 import { readEtcdUrl } from '../../tc-core/storage/etcd-address.ts'
 import { openStorage } from '../../tc-core/storage/open.ts'
-import { type Storage, StorageError } from '../../tc-core/storage/port.ts'
-import { type Call, type Fate, StandIn, StandInData } from './etcd-server.ts'
+import { StorageError } from '../../tc-core/storage/port.ts'
+import { type Call, cluster, type Fate, open, StandIn, StandInData } from './etcd-server.ts'
 import { selfSigned } from './self-signed.ts'
-
-async function cluster(t: ExecutionContext, size: number, login = '') {
-  const data = new StandInData()
-  const members = await Promise.all(Array.from({ length: size }, () => StandIn.start(t, data)))
-  const url = `etcd://${login}${members.map(({ address }) => address).join(',')}`
-  return { data, members, url }
-}
-
-async function open(t: ExecutionContext, url: string): Promise<Storage> {
-  const storage = await openEtcd(url)
-  t.teardown(() => storage.close())
-  return storage
-}
 
 /** Fails calls of whichever member got the first one; others pass. */
 function firstAskedIs(data: StandInData, fate: Fate): void {
