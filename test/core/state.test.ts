@@ -3,6 +3,7 @@ import test from 'ava'
 import { Outcomes } from '../../tc-core/core/outcomes.ts'
 import { restore, Snapshot, stateHash } from '../../tc-core/core/snapshot.ts'
 import { State } from '../../tc-core/core/state.ts'
+import { Texts } from '../../tc-core/core/texts.ts'
 import { type Timed, Timers } from '../../tc-core/core/timers.ts'
 import { CHUNK_BYTES, DEFAULT_LIMITS } from '../../tc-core/wire/limits.ts'
 import { random } from './random.ts'
@@ -106,6 +107,18 @@ test('outcomes agree with a plain map, over growth, generations and a restore', 
   for (const [xid, status] of all.slice(-limit / 2)) t.is(outcomes.get(xid), status)
   const known = all.filter(([xid]) => outcomes.get(xid) !== 0).length
   t.is(known, outcomes.size)
+})
+
+test('texts that are shared stay few, and long ones are not among them', (t) => {
+  const texts = new Texts()
+  for (let i = 0; i < 10_000; i++) {
+    t.is(texts.one(`name ${i}`), `name ${i}`)
+    t.true(texts.size <= 2048)
+  }
+  const { size } = texts
+  texts.one('name 9999')
+  texts.one('x'.repeat(300))
+  t.is(texts.size, size)
 })
 
 test('timers come in the order of their times, however they are moved and removed', (t) => {
