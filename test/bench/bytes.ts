@@ -1,6 +1,4 @@
 // What lives in a fragment in bytes, as the heap says after a collection.
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { DEFAULT_SETTINGS, Fragment } from '../../tc-core/core/fragment.ts'
 import { Outputs } from '../../tc-core/core/outputs.ts'
 import { State } from '../../tc-core/core/state.ts'
@@ -10,6 +8,7 @@ import { DEFAULT_LIMITS } from '../../tc-core/wire/limits.ts'
 import type { AnyMessage } from '../../tc-core/wire/message.ts'
 import * as m from '../../tc-core/wire/messages/index.ts'
 import { transactionId } from '../../tc-core/wire/xid.ts'
+import { collectGarbage } from '../core/garbage.ts'
 import { clientOf } from '../core/harness.ts'
 import type { Outgoing } from './channel.ts'
 import { branchFields, Rows, WORKLOADS, type Workload } from './workloads.ts'
@@ -28,12 +27,8 @@ function received(message: Outgoing): AnyMessage {
   return m.readBody(new Reader(Buffer.from(writer.written)), DIALECT)
 }
 
-setFlagsFromString('--expose-gc')
-const gc = runInNewContext('gc') as () => void
-
 function heapBytes(): number {
-  gc()
-  gc()
+  collectGarbage()
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
 }
