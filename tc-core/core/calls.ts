@@ -1,6 +1,7 @@
 // Phase-two calls on their way to RMs: how many at a time, how long, and who waits for an RM to come back.
 import { MAX_CALLS_IN_LINE, MAX_CALLS_PER_RESOURCE } from '../wire/limits.ts'
 import type { BranchCall, CallFailure } from '../wire/link.ts'
+import { Table } from '../wire/table.ts'
 import type { Fragment } from './fragment.ts'
 import type { Release } from './outputs.ts'
 import { answer, failed, type Run } from './phase-two.ts'
@@ -51,7 +52,7 @@ const WINDOW_MS = 1_000
 const SILENT_MS = 1_000
 
 export class Calls {
-  readonly #calls = new Map<number, Call>()
+  readonly #calls = new Table<number, Call>()
   readonly #lanes = new Map<string, Lane>()
   /** Those with a long line. */
   readonly #long = new Set<Lane>()

@@ -1,4 +1,5 @@
 // The row locks of AT: which global transaction owns which row, and through which of its branches.
+import { Table } from '../wire/table.ts'
 import type { Row } from './lock-key.ts'
 
 /** The rows that one branch took. */
@@ -33,10 +34,10 @@ export interface Conflict {
 type Held = Holding | Holding[]
 
 /** Rows by resource, then table, then primary key. */
-type Rows = Map<string, Map<string, Map<string, Held>>>
+type Rows = Map<string, Map<string, Table<string, Held>>>
 
 export class Locks {
-  readonly owners = new Map<string, Owner>()
+  readonly owners = new Table<string, Owner>()
   /** Those of the owners whose transactions are other fragments'. */
   readonly foreign = new Set<Owner>()
   /** Rows that are owned. */
@@ -86,7 +87,7 @@ export class Locks {
     let tables = this.#rows.get(resourceId)
     if (!tables) this.#rows.set(resourceId, (tables = new Map()))
     let keys = tables.get(row.table)
-    if (!keys) tables.set(row.table, (keys = new Map()))
+    if (!keys) tables.set(row.table, (keys = new Table()))
     const held = keys.get(row.pk)
     if (!held) {
       keys.set(row.pk, holding)

@@ -1,6 +1,7 @@
 // A fragment's replicated state, and the one path on which it changes: effects applied in the order of the log.
 import { BranchStatus, GlobalStatus } from '../wire/codes.ts'
 import { BRANCH_ID_GAP, type Limits } from '../wire/limits.ts'
+import { Table } from '../wire/table.ts'
 import {
   BranchAdded,
   BranchChanged,
@@ -28,7 +29,7 @@ export interface SnapshotWatch {
 
 export class State {
   readonly fragment: number
-  readonly sessions = new Map<string, Session>()
+  readonly sessions = new Table<string, Session>()
   readonly locks: Locks
   readonly outcomes: Outcomes
   /** What many sessions and branches say alike. */
