@@ -39,7 +39,7 @@ type Rows = Map<string, Map<string, Table<string, Held>>>
 export class Locks {
   readonly owners = new Table<string, Owner>()
   /** Those of the owners whose transactions are other fragments'. */
-  readonly foreign = new Set<Owner>()
+  readonly foreign = new Table<string, Owner>()
   /** Rows that are owned. */
   count = 0
   lastSequence = 0
@@ -69,7 +69,7 @@ export class Locks {
     if (!owner) {
       owner = { xid, fragment, holdings: [], rollbacking: false, sequence: ++this.lastSequence }
       this.owners.set(xid, owner)
-      if (fragment !== this.#fragment) this.foreign.add(owner)
+      if (fragment !== this.#fragment) this.foreign.set(xid, owner)
     }
     const holding: Holding = { owner, branchId, resourceId, rows: NO_ROWS, lookedAt: 0 }
     const taken = rows.filter((row) => this.#take(holding, row))
@@ -125,7 +125,7 @@ export class Locks {
 
   #forget(owner: Owner): void {
     this.owners.delete(owner.xid)
-    this.foreign.delete(owner)
+    this.foreign.delete(owner.xid)
   }
 
   #free(holding: Holding): void {

@@ -129,7 +129,7 @@ export class State {
   /** This replica leads no more: its notes as a leader go, the state stays. */
   forget(): void {
     for (const session of this.sessions.values()) session.forget()
-    for (const owner of this.locks.foreign) owner.rollbacking = false
+    for (const owner of this.locks.foreign.values()) owner.rollbacking = false
   }
 
   /** The transaction, unless it has ended. */
