@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import { reachable } from '../tc-core/wire/address.ts'
 import { Reader, Writer } from '../tc-core/wire/bytes.ts'
-import type { AnswerCode } from '../tc-core/wire/errors.ts'
+import { type AnswerCode, errorMessage } from '../tc-core/wire/errors.ts'
 import { str16 } from '../tc-core/wire/fields.ts'
 import type { Family } from '../tc-core/wire/figures.ts'
 import type { Limits } from '../tc-core/wire/limits.ts'
@@ -12,7 +12,7 @@ import { isBadBody } from '../tc-core/wire/messages/index.ts'
 import { every, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
 import { NO_TRACING, type Tracing } from '../tc-core/wire/tracing.ts'
 import { GatewayFigures } from './figures.ts'
-import { failedBody, Intake, type IntakeTarget } from './intake.ts'
+import { failedBody, Intake, type IntakeTarget, type Overload } from './intake.ts'
 import { Listener } from './listener.ts'
 import { PARK_MS, Park } from './park.ts'
 import type { Failure, Pending } from './pending.ts'
@@ -49,6 +49,9 @@ const PARK_SWEEP_MS = 20
 /** Begins that go to one fragment together, at most, and within how many ms. */
 const FLOCK = 512
 const FLOCK_MS = 100
+/** How long begins are refused here after a fragment refused one because RMs do not keep up, ms: to ask it each time costs what it lacks. */
+const REST_MS = 10
+const RM_BEHIND = errorMessage('SEATA_RM_BEHIND')
 /** Draws until any fragment will do that takes new transactions. */
 const DRAWS = 32
 /** Where requests are parked that came before any fragment was known. */
@@ -86,6 +89,8 @@ export class Gateway implements Downstream, IntakeTarget {
   #lastIdentity: bigint
   #draining = false
   readonly #overloads = new RateLimited()
+  /** Begins are refused until then, ms; 0: they never were. */
+  #restUntil = 0
 
   /** Throws when the strategy has no such name. */
   constructor(options: GatewayOptions) {
@@ -154,18 +159,17 @@ export class Gateway implements Downstream, IntakeTarget {
     return this.#park.size
   }
 
-  /** Requests that wait, when they are so many that nothing more should begin; else 0. */
-  overload(): number {
+  /** Why nothing more should begin: too many requests wait, or a fragment said just now that RMs do not keep up. Null: it may. */
+  overload(): Overload | null {
     const { waiting } = this.#listener
-    if (waiting < this.#options.limits.maxWaiting) return 0
+    const full = waiting >= this.#options.limits.maxWaiting
+    if (!full && (this.#restUntil === 0 || this.now() >= this.#restUntil)) return null
+    const why: Overload = full ? ['SEATA_OVERLOADED', waiting] : ['SEATA_RM_BEHIND']
     this.figures.overloaded++
     this.#overloads.pass(this.now(), (held) =>
-      this.#options.logger.warn(
-        { code: 'SEATA_OVERLOADED', waiting, held },
-        'too many requests wait: begins are refused'
-      )
+      this.#options.logger.warn({ code: why[0], waiting, held }, 'too much waits: begins are refused')
     )
-    return waiting
+    return why
   }
 
   /** Finds the fragment of a request and sends it there. */
@@ -235,6 +239,7 @@ export class Gateway implements Downstream, IntakeTarget {
 
   answered(pending: Pending, failure: Failure | null): void {
     const seconds = (performance.now() - pending.came) / 1000
+    if (failure?.message === RM_BEHIND) this.#restUntil = this.now() + REST_MS
     this.figures.answered(pending.type, failure, seconds, pending.spans?.traceId)
   }
 

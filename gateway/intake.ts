@@ -26,13 +26,15 @@ import { treatmentOf } from './route.ts'
 import { dialectOf, isKnownCodec, toSeata } from './serializer.ts'
 import type { ClientSession } from './session.ts'
 
+export type Overload = readonly [AnswerCode, ...details: unknown[]]
+
 /** Where what a frame holds goes on to. */
 export interface IntakeTarget extends RmDirectory, PendingOwner {
   readonly phaseTwo: PhaseTwo
   /** Whether what clients say of their traces is of use. */
   readonly traces: boolean
-  /** Asked before each begin: how many requests wait, when they are too many for one more; else 0. */
-  overload(): number
+  /** Asked before each begin: the error with which it is refused, if nothing more should begin. */
+  overload(): Overload | null
   dispatch(pending: Pending): void
 }
 
@@ -77,8 +79,8 @@ export class Intake {
         if (!session.client) return this.#error(session, frame, dialect, type, 'SEATA_NOT_REGISTERED')
         // As early as can be: a refusal must cost next to nothing, or what has begun does not get on.
         if (treatment === 'begin') {
-          const waiting = this.#target.overload()
-          if (waiting > 0) return this.#error(session, frame, dialect, type, 'SEATA_OVERLOADED', waiting)
+          const overload = this.#target.overload()
+          if (overload) return this.#error(session, frame, dialect, type, ...overload)
         }
         this.#request(session, frame, dialect, { type, ...body })
     }
@@ -171,11 +173,11 @@ export class Intake {
     const target = this.#target
     session.asks(parts.length)
     for (const [part, { type, start, end }] of parts.entries()) {
-      const waiting = treatmentOf(type) === 'begin' ? target.overload() : 0
-      if (waiting > 0) {
+      const overload = treatmentOf(type) === 'begin' ? target.overload() : null
+      if (overload) {
         session.answered()
         const { version } = session.client
-        envelope.answer(part, failedBody(this.#scratch, type, version, dialect, 'SEATA_OVERLOADED', waiting))
+        envelope.answer(part, failedBody(this.#scratch, type, version, dialect, ...overload))
         continue
       }
       const inner = { type, bytes: body.bytes, start, end }

@@ -10,6 +10,7 @@ import {
 import { DialledLink, type Identity } from '../tc-core/wire/link-dial.ts'
 import * as f from '../tc-core/wire/link-frames.ts'
 import type { Runtime } from '../tc-core/wire/runtime.ts'
+import { Table } from '../tc-core/wire/table.ts'
 
 export interface NodeLinkOwner {
   readonly identity: Identity
@@ -46,7 +47,7 @@ export class NodeLink {
   terms: ReadonlyMap<number, number> = new Map()
   readonly #owner: NodeLinkOwner
   readonly #link: DialledLink
-  readonly #requests = new Map<number, LinkRequest>()
+  #requests = new Table<number, LinkRequest>()
   #lastId = 0
   readonly #clients = new Map<Client, number>()
   #lastClient = 0
@@ -184,7 +185,7 @@ export class NodeLink {
     this.gateways = []
     this.#clients.clear()
     const lost = [...this.#requests.values()]
-    this.#requests.clear()
+    this.#requests = new Table()
     this.#owner.down(this, reason)
     for (const request of lost) request.refuse('lost')
   }

@@ -13,6 +13,7 @@ import {
   UndoLogDelete,
   writeBody
 } from '../tc-core/wire/messages/index.ts'
+import { Table } from '../tc-core/wire/table.ts'
 import { V0_7_1 } from '../tc-core/wire/version.ts'
 import type { ClientSession } from './session.ts'
 
@@ -34,7 +35,7 @@ export class PhaseTwo {
   readonly #now: () => number
   readonly #byClientId = new Map<string, ClientSession>()
   readonly #byResource = new Map<string, Set<ClientSession>>()
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #waiting = new Table<number, Waiting>()
   readonly #scratch = new Writer(1024)
   #lastId = FIRST_ID
   #turn = 0

@@ -1,6 +1,7 @@
 // Phase-two calls on their way to RMs: how many at a time, how long, and who waits for an RM to come back.
-import { MAX_CALLS_PER_RESOURCE } from '../wire/limits.ts'
+import { MAX_CALLS_IN_LINE, MAX_CALLS_PER_RESOURCE } from '../wire/limits.ts'
 import type { BranchCall, CallFailure } from '../wire/link.ts'
+import { Table } from '../wire/table.ts'
 import type { Fragment } from './fragment.ts'
 import type { Release } from './outputs.ts'
 import { answer, failed, type Run } from './phase-two.ts'
@@ -35,14 +36,26 @@ export class Call implements Timed {
 interface Lane {
   readonly key: string
   sent: number
+  /** May be on the way: RMs that answer much get much, so that how long the way is does not say how much passes. */
+  window: number
+  /** Answers since `since`, ms, and when the last one came. */
+  answers: number
+  since: number
+  answeredAt: number
   /** In line; those before `head` are gone. */
   queue: Call[]
   head: number
 }
 
+const WINDOW_MS = 1_000
+/** RMs that gave no answer for so long are silent, ms: who does not need them need not wait for them. */
+const SILENT_MS = 1_000
+
 export class Calls {
-  readonly #calls = new Map<number, Call>()
+  readonly #calls = new Table<number, Call>()
   readonly #lanes = new Map<string, Lane>()
+  /** Those with a long line. */
+  readonly #long = new Set<Lane>()
   /** Sessions whose last pass met no RM, by resource. */
   readonly #blocked = new Map<string, Set<Session>>()
   #lastId = 0
@@ -50,6 +63,12 @@ export class Calls {
   /** Calls that wait for an answer. */
   get size(): number {
     return this.#calls.size
+  }
+
+  /** RMs that answer have so much in line that nothing more should begin: what is owed to them would grow without end. */
+  behind(now: number): boolean {
+    for (const lane of this.#long) if (now - lane.answeredAt < SILENT_MS) return true
+    return false
   }
 
   /** Calls the RM of a branch, or gets in line behind calls to the same RMs. */
@@ -64,7 +83,7 @@ export class Calls {
     const id = ++this.#lastId
     const key = `${target.resourceId}\n${target.clientId.slice(0, target.clientId.indexOf(':'))}`
     let lane = this.#lanes.get(key)
-    if (!lane) this.#lanes.set(key, (lane = { key, sent: 0, queue: [], head: 0 }))
+    if (!lane) this.#lanes.set(key, (lane = newLane(key, f.now)))
     const call = new Call(
       session,
       run,
@@ -74,8 +93,9 @@ export class Calls {
       release
     )
     this.#calls.set(id, call)
-    if (lane.sent >= MAX_CALLS_PER_RESOURCE) lane.queue.push(call)
-    else this.#send(f, call)
+    if (lane.sent < lane.window) return this.#send(f, call)
+    lane.queue.push(call)
+    if (inLine(lane) >= MAX_CALLS_IN_LINE) this.#long.add(lane)
   }
 
   #send(f: Fragment, call: Call): void {
@@ -85,39 +105,38 @@ export class Calls {
   }
 
   answered(f: Fragment, id: number, branchStatus: number): void {
-    const call = this.#finish(f, id)
+    const call = this.#finish(f, id, true)
     if (call && call.session.run === call.run) answer(f, call.session, call.branch, branchStatus)
   }
 
   failed(f: Fragment, id: number, reason: CallFailure): void {
-    const call = this.#finish(f, id)
+    const call = this.#finish(f, id, false)
     if (!call || call.session.run !== call.run) return
     if (reason === 'not-connected') this.#block(call)
     failed(f, call.session, call.branch, call.request, reason)
   }
 
   /** Takes a call out and lets the next of its lane go. Null: it is over already, this is a late answer. */
-  #finish(f: Fragment, id: number): Call | null {
+  #finish(f: Fragment, id: number, isAnswered: boolean): Call | null {
     const call = this.#calls.get(id)
     if (!call) return null
     this.#calls.delete(id)
     f.timers.remove(call)
     const { lane } = call
     lane.sent--
+    if (isAnswered) count(lane, f.now)
     this.#sendNext(f, lane)
     if (lane.sent === 0) this.#lanes.delete(lane.key)
     return call
   }
 
   #sendNext(f: Fragment, lane: Lane): void {
-    while (lane.head < lane.queue.length) {
+    while (lane.sent < lane.window && lane.head < lane.queue.length) {
       const next = lane.queue[lane.head++]!
-      if (next.session.run === next.run) {
-        this.#send(f, next)
-        break
-      }
-      this.#calls.delete(next.id)
+      if (next.session.run === next.run) this.#send(f, next)
+      else this.#calls.delete(next.id)
     }
+    if (inLine(lane) < MAX_CALLS_IN_LINE) this.#long.delete(lane)
     if (lane.head === lane.queue.length) lane.queue.length = lane.head = 0
     else if (lane.head > 1024 && lane.head * 2 > lane.queue.length) {
       lane.queue = lane.queue.slice(lane.head)
@@ -149,4 +168,22 @@ export class Calls {
       if (sessions.delete(session) && sessions.size === 0) this.#blocked.delete(resourceId)
     }
   }
+}
+
+function newLane(key: string, now: number): Lane {
+  const window = MAX_CALLS_PER_RESOURCE
+  return { key, sent: 0, window, answers: 0, since: now, answeredAt: 0, queue: [], head: 0 }
+}
+
+function inLine({ queue, head }: Lane): number {
+  return queue.length - head
+}
+
+function count(lane: Lane, now: number): void {
+  lane.answers++
+  lane.answeredAt = now
+  if (now - lane.since < WINDOW_MS) return
+  lane.window = Math.max(MAX_CALLS_PER_RESOURCE, Math.round((lane.answers * WINDOW_MS) / (now - lane.since)))
+  lane.answers = 0
+  lane.since = now
 }

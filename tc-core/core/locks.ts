@@ -1,11 +1,13 @@
 // The row locks of AT: which global transaction owns which row, and through which of its branches.
+import { Table } from '../wire/table.ts'
 import type { Row } from './lock-key.ts'
 
 /** The rows that one branch took. */
 export interface Holding {
+  readonly owner: Owner
   readonly branchId: bigint
   readonly resourceId: string
-  readonly rows: Row[]
+  rows: readonly Row[]
   /** Not state: when the leader last had reason to believe that the branch needs them, or asked (Unix ms). */
   lookedAt: number
 }
@@ -15,7 +17,7 @@ export interface Owner {
   readonly xid: string
   /** The fragment of the transaction. */
   readonly fragment: number
-  readonly holdings: Holding[]
+  holdings: Holding[]
   /** It is rolling back: who must not wait for it fails fast. Of another fragment's transaction it is not state, but what the leader heard. */
   rollbacking: boolean
   /** Place in the order of first locks, for the snapshot. */
@@ -28,21 +30,16 @@ export interface Conflict {
   readonly branchId: bigint
 }
 
-/** A row that several branches of a transaction took is free when the last of them lets go. */
-interface Held {
-  readonly owner: Owner
-  branchId: bigint
-  /** The branches after the first, in their order. */
-  others: bigint[] | null
-}
+/** Who holds a row: several branches of one transaction in their order, and then it is free when the last of them lets go. */
+type Held = Holding | Holding[]
 
 /** Rows by resource, then table, then primary key. */
-type Rows = Map<string, Map<string, Map<string, Held>>>
+type Rows = Map<string, Map<string, Table<string, Held>>>
 
 export class Locks {
-  readonly owners = new Map<string, Owner>()
+  readonly owners = new Table<string, Owner>()
   /** Those of the owners whose transactions are other fragments'. */
-  readonly foreign = new Set<Owner>()
+  readonly foreign = new Table<string, Owner>()
   /** Rows that are owned. */
   count = 0
   lastSequence = 0
@@ -59,7 +56,9 @@ export class Locks {
     if (!tables) return null
     for (const row of rows) {
       const held = tables.get(row.table)?.get(row.pk)
-      if (held && held.owner.xid !== xid) return { row, owner: held.owner, branchId: held.branchId }
+      if (!held) continue
+      const { owner, branchId } = firstOf(held)
+      if (owner.xid !== xid) return { row, owner, branchId }
     }
     return null
   }
@@ -70,30 +69,38 @@ export class Locks {
     if (!owner) {
       owner = { xid, fragment, holdings: [], rollbacking: false, sequence: ++this.lastSequence }
       this.owners.set(xid, owner)
-      if (fragment !== this.#fragment) this.foreign.add(owner)
+      if (fragment !== this.#fragment) this.foreign.set(xid, owner)
     }
-    const taken: Row[] = []
-    for (const row of rows) if (this.#take(owner, branchId, resourceId, row)) taken.push(row)
-    if (taken.length > 0) owner.holdings.push({ branchId, resourceId, rows: taken, lookedAt: 0 })
-    else if (owner.holdings.length === 0) this.#forget(owner)
+    const holding: Holding = { owner, branchId, resourceId, rows: NO_ROWS, lookedAt: 0 }
+    const taken = rows.filter((row) => this.#take(holding, row))
+    if (taken.length > 0) {
+      // Arrays that grow item by item have room for 16 from the first on; most holdings have one row, and most owners one holding.
+      holding.rows = taken.slice()
+      if (owner.holdings.length === 0) owner.holdings = [holding]
+      else owner.holdings.push(holding)
+    } else if (owner.holdings.length === 0) this.#forget(owner)
   }
 
   /** False: the branch has the row already. */
-  #take(owner: Owner, branchId: bigint, resourceId: string, row: Row): boolean {
+  #take(holding: Holding, row: Row): boolean {
+    const { owner, branchId, resourceId } = holding
     let tables = this.#rows.get(resourceId)
     if (!tables) this.#rows.set(resourceId, (tables = new Map()))
     let keys = tables.get(row.table)
-    if (!keys) tables.set(row.table, (keys = new Map()))
+    if (!keys) tables.set(row.table, (keys = new Table()))
     const held = keys.get(row.pk)
     if (!held) {
-      keys.set(row.pk, { owner, branchId, others: null })
+      keys.set(row.pk, holding)
       this.count++
       return true
     }
-    if (held.owner !== owner) throw new Error(`row ${row.table}:${row.pk} is owned by ${held.owner.xid}`)
-    if (held.branchId === branchId || held.others?.includes(branchId)) return false
-    if (held.others) held.others.push(branchId)
-    else held.others = [branchId]
+    const first = firstOf(held)
+    if (first.owner !== owner) throw new Error(`row ${row.table}:${row.pk} is owned by ${first.owner.xid}`)
+    if (!Array.isArray(held)) {
+      if (held.branchId === branchId) return false
+      keys.set(row.pk, [held, holding])
+    } else if (held.some((other) => other.branchId === branchId)) return false
+    else held.push(holding)
     return true
   }
 
@@ -118,28 +125,29 @@ export class Locks {
 
   #forget(owner: Owner): void {
     this.owners.delete(owner.xid)
-    this.foreign.delete(owner)
+    this.foreign.delete(owner.xid)
   }
 
-  #free({ branchId, resourceId, rows }: Holding): void {
-    const tables = this.#rows.get(resourceId)!
-    for (const { table, pk } of rows) {
+  #free(holding: Holding): void {
+    const tables = this.#rows.get(holding.resourceId)!
+    for (const { table, pk } of holding.rows) {
       const keys = tables.get(table)!
-      if (letGo(keys.get(pk)!, branchId)) continue
+      const held = keys.get(pk)!
+      if (Array.isArray(held)) {
+        held.splice(held.indexOf(holding), 1)
+        if (held.length === 1) keys.set(pk, held[0]!)
+        continue
+      }
       keys.delete(pk)
       this.count--
       if (keys.size === 0) tables.delete(table)
     }
-    if (tables.size === 0) this.#rows.delete(resourceId)
+    if (tables.size === 0) this.#rows.delete(holding.resourceId)
   }
 }
 
-/** The branch needs the row no more; true when another of its transaction does. */
-function letGo(held: Held, branchId: bigint): boolean {
-  const { others } = held
-  if (!others) return false
-  if (held.branchId === branchId) held.branchId = others.shift()!
-  else others.splice(others.lastIndexOf(branchId), 1)
-  if (others.length === 0) held.others = null
-  return true
+const NO_ROWS: readonly Row[] = []
+
+function firstOf(held: Held): Holding {
+  return Array.isArray(held) ? held[0]! : held
 }

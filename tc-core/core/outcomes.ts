@@ -1,4 +1,5 @@
-// How recently ended transactions ended, so that a retried commit or rollback gets the true answer. Compact: 13 bytes a transaction.
+// How recently ended transactions ended, so that a retried commit or rollback gets the true answer. Compact: 13 bytes a transaction, and
+// 8 of an index.
 import { splitTransactionId } from '../wire/xid.ts'
 
 /**
@@ -30,7 +31,8 @@ export class Outcomes {
   #put(high: number, low: number, status: number): void {
     if (this.#young.size >= this.#half) {
       this.#old = this.#young
-      this.#young = new Generation(this.#half)
+      // What one generation has grown to the next one will: all at once, for growing is a pause.
+      this.#young = new Generation(this.#half, this.#half)
     }
     this.#young.put(high, low, status)
   }
@@ -48,7 +50,7 @@ export class Outcomes {
   /** Takes in what a snapshot remembers, a generation at a time, oldest first. */
   restore(sizes: readonly number[], next: () => { high: number; low: number; status: number }): void {
     const generations = sizes.map((size) => {
-      const generation = new Generation(this.#half)
+      const generation = new Generation(this.#half, size)
       for (let i = 0; i < size; i++) {
         const { high, low, status } = next()
         generation.put(high, low, status)
@@ -84,9 +86,9 @@ class Generation {
   /** Places in the table plus one; 0 is free. Twice as long as the table. */
   #index: Uint32Array
 
-  constructor(limit: number) {
+  /** @param length that it has from the start; what grows, grows to `limit` */
+  constructor(limit: number, length = Math.min(limit, INITIAL)) {
     this.#limit = limit
-    const length = Math.min(limit, INITIAL)
     this.#high = new Float64Array(length)
     this.#low = new Uint32Array(length)
     this.#status = new Uint8Array(length)

@@ -4,6 +4,7 @@ import type { AnswerCode } from '../wire/errors.ts'
 import type { HomeMessage, LockQueryResult, LockResult } from '../wire/home.ts'
 import { MAX_WAITING_FOR_HOMES } from '../wire/limits.ts'
 import type { MessageOf } from '../wire/message.ts'
+import { Table } from '../wire/table.ts'
 import { failure } from './answers.ts'
 import type { Fragment } from './fragment.ts'
 import type { Request } from './outputs.ts'
@@ -92,7 +93,7 @@ export abstract class Round<A extends Answer = Answer> implements Timed {
 }
 
 export class Rounds {
-  readonly #rounds = new Map<number, Round>()
+  readonly #rounds = new Table<number, Round>()
   #lastId = 0
   /** Requests that wait for a round's outcome. */
   waiting = 0

@@ -3,6 +3,7 @@ import { BranchStatus, BranchType, GlobalStatus } from '../wire/codes.ts'
 import type { Share } from '../wire/home.ts'
 import type { LockRound } from './homes.ts'
 import type { Run } from './phase-two.ts'
+import type { Texts } from './texts.ts'
 import type { Timed } from './timers.ts'
 import type { Unlock } from './unlock.ts'
 
@@ -63,7 +64,7 @@ export class Session implements Timed {
   /** The client's traceparent at the begin; empty: it sent none. */
   origin = ''
   /** In the order of registration, which is the order of their ids. */
-  readonly branches: Branch[] = []
+  branches: Branch[] = []
   /** In the order in which they came up. */
   debts: Debt[] = []
 
@@ -84,12 +85,13 @@ export class Session implements Timed {
       Session,
       'xid' | 'applicationId' | 'transactionServiceGroup' | 'transactionName' | 'timeout' | 'beginTime' | 'identity'
     >,
-    sequence: number
+    sequence: number,
+    texts: Texts
   ) {
     this.xid = begun.xid
-    this.applicationId = begun.applicationId
-    this.transactionServiceGroup = begun.transactionServiceGroup
-    this.transactionName = begun.transactionName
+    this.applicationId = texts.one(begun.applicationId)
+    this.transactionServiceGroup = texts.one(begun.transactionServiceGroup)
+    this.transactionName = texts.one(begun.transactionName)
     this.timeout = begun.timeout
     this.beginTime = begun.beginTime
     this.identity = begun.identity
@@ -108,6 +110,12 @@ export class Session implements Timed {
   /** Its rows may be needed by its own rollback: who must not wait for them fails fast. */
   get rollsBack(): boolean {
     return ROLLBACKS.has(this.status)
+  }
+
+  /** Most have one branch, and an empty array makes room for 16 with the first that is pushed. */
+  add(branch: Branch): void {
+    if (this.branches.length === 0) this.branches = [branch]
+    else this.branches.push(branch)
   }
 
   branch(branchId: bigint): Branch | undefined {

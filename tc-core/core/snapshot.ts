@@ -233,12 +233,14 @@ export function restore(state: State, chunks: readonly Buffer[]): void {
 
 function readSession(state: State, r: Reader): void {
   const fields = readFields(SessionFields, r, DIALECT)
-  const session = new Session(fields, ++state.lastSequence)
+  const { texts } = state
+  const session = new Session(fields, ++state.lastSequence, texts)
   session.status = fields.status
   session.origin = fields.origin
   for (let n = r.i32(); n > 0; n--) {
     const { type: _, ...branch } = readFields(BranchFields, r, DIALECT)
-    session.branches.push({ ...branch, round: null })
+    const [resourceId, clientId] = [texts.one(branch.resourceId), texts.one(branch.clientId)]
+    session.add({ ...branch, resourceId, clientId, round: null })
   }
   for (let n = r.i32(); n > 0; n--) {
     const { branchId, home } = readFields(DebtFields, r, DIALECT)
@@ -255,7 +257,7 @@ function readOwner(state: State, r: Reader): void {
     state.locks.lock(
       owner.xid,
       holding.branchId,
-      holding.resourceId,
+      state.texts.one(holding.resourceId),
       rows.map(({ table, pk }) => ({ table, pk })),
       owner.fragment
     )

@@ -1,6 +1,7 @@
 // A fragment's replicated state, and the one path on which it changes: effects applied in the order of the log.
 import { BranchStatus, GlobalStatus } from '../wire/codes.ts'
 import { BRANCH_ID_GAP, type Limits } from '../wire/limits.ts'
+import { Table } from '../wire/table.ts'
 import {
   BranchAdded,
   BranchChanged,
@@ -18,6 +19,7 @@ import { parseLockKey } from './lock-key.ts'
 import { Locks } from './locks.ts'
 import { Outcomes } from './outcomes.ts'
 import { Session } from './session.ts'
+import { Texts } from './texts.ts'
 
 /** Told just before a session or an owner changes while a snapshot is being taken, so that it can keep what was. */
 export interface SnapshotWatch {
@@ -27,9 +29,11 @@ export interface SnapshotWatch {
 
 export class State {
   readonly fragment: number
-  readonly sessions = new Map<string, Session>()
+  readonly sessions = new Table<string, Session>()
   readonly locks: Locks
   readonly outcomes: Outcomes
+  /** What many sessions and branches say alike. */
+  readonly texts = new Texts()
   /** Highest branch number that the log knows; a new leader starts {@link BRANCH_ID_GAP} further on. */
   lastBranch = 0
   /** Sessions ever begun here. */
@@ -51,16 +55,17 @@ export class State {
   apply(effect: Effect): void {
     switch (effect.type) {
       case SessionBegun.code:
-        this.sessions.set(effect.xid, new Session(effect, ++this.lastSequence))
+        this.sessions.set(effect.xid, new Session(effect, ++this.lastSequence, this.texts))
         return
       case BranchAdded.code: {
         const session = this.#change(effect.xid)
-        session.branches.push({
+        const resourceId = this.texts.one(effect.resourceId)
+        session.add({
           branchId: effect.branchId,
           branchType: effect.branchType,
           status: BranchStatus.Registered,
-          resourceId: effect.resourceId,
-          clientId: effect.clientId,
+          resourceId,
+          clientId: this.texts.one(effect.clientId),
           lockKey: effect.lockKey,
           applicationData: effect.applicationData,
           identity: effect.identity,
@@ -72,7 +77,8 @@ export class State {
           this.watch?.ownerChanges(effect.xid)
           const rows = parseLockKey(effect.lockKey)
           for (const share of effect.homes) rows.length -= share.rows
-          this.locks.lock(effect.xid, effect.branchId, effect.resourceId, rows, this.fragment)
+          // The session's own text of the XID: it is kept already.
+          this.locks.lock(session.xid, effect.branchId, resourceId, rows, this.fragment)
         }
         return
       }
@@ -106,7 +112,7 @@ export class State {
       case RowsLocked.code: {
         this.watch?.ownerChanges(effect.xid)
         const rows = parseLockKey(effect.lockKey)
-        this.locks.lock(effect.xid, effect.branchId, effect.resourceId, rows, effect.fragment)
+        this.locks.lock(effect.xid, effect.branchId, this.texts.one(effect.resourceId), rows, effect.fragment)
         return
       }
       case SessionTraced.code:
@@ -123,7 +129,7 @@ export class State {
   /** This replica leads no more: its notes as a leader go, the state stays. */
   forget(): void {
     for (const session of this.sessions.values()) session.forget()
-    for (const owner of this.locks.foreign) owner.rollbacking = false
+    for (const owner of this.locks.foreign.values()) owner.rollbacking = false
   }
 
   /** The transaction, unless it has ended. */

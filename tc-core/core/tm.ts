@@ -36,6 +36,8 @@ export function begin(f: Fragment, request: Request, message: MessageOf<typeof G
   if (f.state.sessions.size >= limits.maxTransactions) {
     return refuse('SEATA_TOO_MANY_TRANSACTIONS', limits.maxTransactions)
   }
+  // At once: it promises nothing, and the gateway is to know it as soon as can be.
+  if (f.calls.behind(f.now)) return f.reply(request, failure(message, client, 'SEATA_RM_BEHIND', []), 'now')
   f.emit({
     type: SessionBegun.code,
     xid,

@@ -15,6 +15,7 @@ import type { Log } from '../wire/log.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
 import type { Clock } from '../wire/runtime.ts'
+import { Bag } from '../wire/table.ts'
 import { traceTime } from '../wire/tracing.ts'
 import type { NodeFigures } from './figures.ts'
 import { type Batch, Outbox, type Parcel } from './outbox.ts'
@@ -52,6 +53,7 @@ interface HostRequest extends Request {
   readonly link: LinkRequest
   /** When it came, ms. */
   readonly since: number
+  place: number
 }
 
 export class Leader {
@@ -66,10 +68,10 @@ export class Leader {
   readonly #scratch = new Writer(4096)
   readonly #reader = new Reader(NO_EFFECTS)
   /** What was sent to the log and is not confirmed, oldest first. */
-  readonly #unconfirmed = new Set<Parcel>()
+  #unconfirmed: Parcel[] = []
   #unconfirmedBytes = 0
   /** Every request that has no answer yet, wherever it waits: for the log, for the RMs, for other fragments. */
-  readonly #open = new Map<LinkRequest, HostRequest | null>()
+  readonly #open = new Bag<HostRequest>()
   #flushing = false
   #proving = false
   #verifying = false
@@ -112,8 +114,7 @@ export class Leader {
 
   /** When the oldest of what waits for the log came, ms; Infinity when nothing waits. */
   get waitingSince(): number {
-    for (const oldest of this.#unconfirmed) return oldest.since
-    return Number.POSITIVE_INFINITY
+    return this.#unconfirmed[0]?.since ?? Number.POSITIVE_INFINITY
   }
 
   request(link: LinkRequest): void {
@@ -124,13 +125,12 @@ export class Leader {
     } catch (error) {
       if (!isBadBody(error)) throw error
       const type = link.bytes.readUInt16BE(link.start)
-      this.#open.set(link, null)
-      return this.#answer(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
+      return this.#tell(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
     }
     const { client, proposed, identity, again, origin = '' } = link
     const since = this.#options.clock.now()
-    const request: HostRequest = { client, message, proposed, identity, again, origin, link, since }
-    this.#open.set(link, request)
+    const request: HostRequest = { client, message, proposed, identity, again, origin, link, since, place: 0 }
+    this.#open.add(request)
     this.input({ kind: 'request', request })
   }
 
@@ -169,14 +169,14 @@ export class Leader {
   }
 
   #refuse(input: Input): void {
-    if (input.kind === 'request') this.#refuseRequest((input.request as HostRequest).link, 'lost')
+    if (input.kind === 'request') this.#refuseRequest(input.request as HostRequest, 'lost')
   }
 
   /** Part of Outbox.take: leaves without waiting. */
   reply(reply: Reply): void {
-    const { link } = reply.request as HostRequest
-    if (reply.message === XID_TAKEN) this.#refuseRequest(link, 'xid-taken')
-    else this.#answer(link, reply.message)
+    const request = reply.request as HostRequest
+    if (reply.message === XID_TAKEN) this.#refuseRequest(request, 'xid-taken')
+    else this.#answer(request, reply.message)
   }
 
   /** Part of Outbox.take: leaves without waiting. */
@@ -201,14 +201,17 @@ export class Leader {
     else this.input({ kind: 'failed', call, reason: outcome })
   }
 
-  #refuseRequest(link: LinkRequest, reason: Refusal): void {
-    if (!this.#open.delete(link)) return
-    this.#tracing?.answered(link)
-    link.refuse(reason)
+  #refuseRequest(request: HostRequest, reason: Refusal): void {
+    if (!this.#open.delete(request)) return
+    this.#tracing?.answered(request.link)
+    request.link.refuse(reason)
   }
 
-  #answer(link: LinkRequest, message: AnyMessage): void {
-    if (!this.#open.delete(link)) return
+  #answer(request: HostRequest, message: AnyMessage): void {
+    if (this.#open.delete(request)) this.#tell(request.link, message)
+  }
+
+  #tell(link: LinkRequest, message: AnyMessage): void {
     this.#tracing?.answered(link)
     const w = this.#scratch
     w.pos = 0
@@ -241,7 +244,7 @@ export class Leader {
   #append(batch: Batch): void {
     const { payload } = batch
     const barrier = this.#snapshots.isDue(payload.length) && !this.#outbox.hasEffects
-    this.#unconfirmed.add(batch)
+    this.#unconfirmed.push(batch)
     this.#unconfirmedBytes += payload.length
     const { next: index } = this.#appender
     const trip = this.#tracing?.leaves(batch.steps, index, payload.length, false)
@@ -262,7 +265,7 @@ export class Leader {
   }
 
   #release(parcel: Parcel): void {
-    this.#unconfirmed.delete(parcel)
+    this.#unconfirmed = this.#unconfirmed.filter((one) => one !== parcel)
     if (this.#stopped) return
     for (const reply of parcel.replies) this.reply(reply)
     for (const call of parcel.calls) this.call(call)
@@ -276,7 +279,7 @@ export class Leader {
     if (!this.#options.linearizableReads) return this.#append({ ...this.#outbox.takeReads()!, payload: NO_EFFECTS })
     this.#proving = true
     const reads = this.#outbox.takeReads()!
-    this.#unconfirmed.add(reads)
+    this.#unconfirmed.push(reads)
     const index = this.#appender.next
     const trip = this.#tracing?.leaves(reads.steps, index, 0, true)
     try {
@@ -288,7 +291,7 @@ export class Leader {
       const overtaken = this.#appender.appends !== mine
       if (trip) this.#tracing!.arrived(trip, overtaken ? 'overtaken' : undefined)
       if (taken && !overtaken) return this.#deposed()
-      this.#unconfirmed.delete(reads)
+      this.#unconfirmed = this.#unconfirmed.filter((one) => one !== reads)
       if (overtaken) this.#outbox.giveBack(reads)
       else this.#release(reads)
     } catch (error) {
@@ -342,13 +345,13 @@ export class Leader {
       for (const { request } of parcel.replies) this.#fail(request as HostRequest)
       parcel.replies.length = 0
       // Who waits for RMs, or for other fragments, waits for the store behind them.
-      for (const request of [...this.#open.values()]) if (request && request.since <= before) this.#fail(request)
+      for (const request of this.#open.all()) if (request.since <= before) this.#fail(request)
     }
   }
 
   #fail(request: HostRequest): void {
-    const { message, client, link } = request
-    this.#answer(link, failure(message, client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm']))
+    const { message, client } = request
+    this.#answer(request, failure(message, client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm']))
   }
 
   #failed(error: unknown): void {
@@ -367,10 +370,10 @@ export class Leader {
     if (this.#stopped) return
     this.#stopped = true
     this.#stopTimer?.()
-    for (const link of [...this.#open.keys()]) this.#refuseRequest(link, 'lost')
+    for (const request of this.#open.all()) this.#refuseRequest(request, 'lost')
     this.#tracing?.stop()
     this.#options.figures?.leads(this.#fragment.state, -1)
-    this.#unconfirmed.clear()
+    this.#unconfirmed = []
   }
 
   /** The store does not do, for people who look at traces. */
@@ -392,6 +395,6 @@ export class Leader {
 
   /** Nothing waits for the log. */
   get idle(): boolean {
-    return this.#unconfirmed.size === 0 && !this.#outbox.hasEffects && !this.#outbox.hasReads
+    return this.#unconfirmed.length === 0 && !this.#outbox.hasEffects && !this.#outbox.hasReads
   }
 }

@@ -1,6 +1,7 @@
 // Which gateway reaches which RM, as the gateways told it: phase two's way from a leader to a connection somewhere.
 import { type BranchCall, CALL_FAILURES, type CallOutcome } from '../wire/link.ts'
 import { Call, type LinkFrame } from '../wire/link-frames.ts'
+import { Table } from '../wire/table.ts'
 
 /** A link to a gateway. */
 export interface CallTarget {
@@ -26,7 +27,7 @@ export class RmDirectory {
   /** RM connections by client id, `applicationId:ip:port`: what is said of each over which link, the latest word last. */
   readonly #words = new Map<string, Word[]>()
   readonly #byResource = new Map<string, Set<string>>()
-  readonly #waiting = new Map<number, Waiting>()
+  readonly #waiting = new Table<number, Waiting>()
   #lastId = 0
   #turn = 0
 

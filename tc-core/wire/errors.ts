@@ -71,6 +71,10 @@ export const ERRORS = {
     'BeginFailed',
     'Fail to store global session, %s transactions are active and that is the limit'
   ),
+  SEATA_RM_BEHIND: transaction(
+    'BeginFailed',
+    'Fail to store global session, resource managers do not keep up with phase two, try again later'
+  ),
   SEATA_SHUTTING_DOWN: transaction('BeginFailed', 'Fail to store global session, the server is shutting down'),
   SEATA_NAME_TOO_LONG: transaction(
     'BeginFailed',

@@ -45,8 +45,10 @@ export const MAX_RECORD_BYTES = 768 * 1024
 export const MAX_UNCONFIRMED_BYTES = 32 * 1024 * 1024
 /** Branch ids that a leader may hand out ahead of its confirmed log: a new leader starts this much further on. */
 export const BRANCH_ID_GAP = 2 ** 24
-/** Phase-two calls on the way to one resource of one application; more wait in line. */
+/** Phase-two calls on the way to one resource of one application, or as many as it answered in the last second; more wait in line. */
 export const MAX_CALLS_PER_RESOURCE = 512
+/** Calls in such a line at which begins are refused: its RMs answer, but slower than transactions come. */
+export const MAX_CALLS_IN_LINE = 10_000
 /** Requests of one fragment that wait for the homes of their rows; one more is refused. */
 export const MAX_WAITING_FOR_HOMES = 20_000
 /** Bytes of a client's answers that wait in its socket before the connection is not read any more. */

@@ -1,7 +1,7 @@
 // Phase two when RMs refuse, are silent or are gone: retries, giving up, restarts, and what stays for a person.
 import test from 'ava'
 import { BranchStatus, BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
-import { MAX_CALLS_PER_RESOURCE } from '../../tc-core/wire/limits.ts'
+import { MAX_CALLS_IN_LINE, MAX_CALLS_PER_RESOURCE } from '../../tc-core/wire/limits.ts'
 import { Harness } from './harness.ts'
 
 const {
@@ -280,4 +280,55 @@ test('a slow RM delays nobody else: its calls wait in their own line, bounded, a
   for (let i = 0; i < count; i++) h.answer(PhaseTwo_Committed)
   t.true(h.atRest)
   t.true(h.agrees)
+})
+
+test('limit: calls in line for RMs that answer; one more begin is refused, until the line is shorter or they fall silent', (t) => {
+  const h = new Harness()
+  const owe = (count: number, resourceId: string) => {
+    const xids = Array.from({ length: count }, () => h.begin())
+    for (const xid of xids) {
+      h.tcc(xid, resourceId)
+      h.commit(xid)
+    }
+  }
+  const refused = () => h.request({ type: 1, timeout: 60_000, transactionName: 'one more' })?.resultCode === 0
+  // Who never answers is waited for by nobody else.
+  owe(MAX_CALLS_PER_RESOURCE + MAX_CALLS_IN_LINE, 'slow')
+  t.false(refused())
+  h.answer(PhaseTwo_Committed)
+  t.false(refused())
+  owe(1, 'slow')
+  const refusal = h.request({ type: 1, timeout: 60_000, transactionName: 'one more' })!
+  t.like(refusal, { resultCode: 0, release: 'now' })
+  t.regex(refusal.msg!, /resource managers do not keep up/)
+  h.pass(999)
+  t.true(refused())
+  h.pass(1)
+  t.false(refused())
+  h.answer(PhaseTwo_Committed)
+  t.false(refused())
+  owe(2, 'slow')
+  t.true(refused())
+  h.answer(PhaseTwo_Committed)
+  h.answer(PhaseTwo_Committed)
+  t.false(refused())
+  t.true(h.agrees)
+})
+
+test('RMs that answer much get as many calls at a time as they answered in a second; silent ones get no more', (t) => {
+  const h = new Harness()
+  for (let i = 0; i < 4 * MAX_CALLS_PER_RESOURCE; i++) {
+    const xid = h.begin()
+    h.tcc(xid, 'quick')
+    h.commit(xid)
+  }
+  t.is(h.calls.length, MAX_CALLS_PER_RESOURCE)
+  for (let i = 0; i < 2 * MAX_CALLS_PER_RESOURCE; i++) h.answer(PhaseTwo_Committed)
+  t.is(h.calls.length, MAX_CALLS_PER_RESOURCE)
+  h.pass(1000)
+  h.answer(PhaseTwo_Committed)
+  t.is(h.calls.length, 2 * MAX_CALLS_PER_RESOURCE - 1)
+  h.pass(1000)
+  h.answer(PhaseTwo_Committed)
+  t.is(h.calls.length, 2 * MAX_CALLS_PER_RESOURCE - 2)
 })

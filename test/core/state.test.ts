@@ -3,8 +3,10 @@ import test from 'ava'
 import { Outcomes } from '../../tc-core/core/outcomes.ts'
 import { restore, Snapshot, stateHash } from '../../tc-core/core/snapshot.ts'
 import { State } from '../../tc-core/core/state.ts'
+import { Texts } from '../../tc-core/core/texts.ts'
 import { type Timed, Timers } from '../../tc-core/core/timers.ts'
 import { CHUNK_BYTES, DEFAULT_LIMITS } from '../../tc-core/wire/limits.ts'
+import { collectGarbage } from './garbage.ts'
 import { random } from './random.ts'
 import { Walk } from './walk.ts'
 
@@ -106,6 +108,48 @@ test('outcomes agree with a plain map, over growth, generations and a restore', 
   for (const [xid, status] of all.slice(-limit / 2)) t.is(outcomes.get(xid), status)
   const known = all.filter(([xid]) => outcomes.get(xid) !== 0).length
   t.is(known, outcomes.size)
+})
+
+test('at their limit outcomes take no more memory', (t) => {
+  const limit = 200_000
+  const outcomes = new Outcomes(limit)
+  let n = 0
+  const bytes = () => {
+    for (const until = n + limit; n < until; n++) outcomes.add(`127.0.0.1:8091:${1e9 + n}`, 9)
+    collectGarbage()
+    return process.memoryUsage().arrayBuffers
+  }
+  const full = bytes()
+  for (let i = 0; i < 4; i++) t.true(bytes() < full * 1.05)
+  t.is(outcomes.get(`127.0.0.1:8091:${1e9 + n - 1}`), 9)
+  t.is(outcomes.get(`127.0.0.1:8091:${1e9}`), 0)
+})
+
+test('outcomes of a snapshot are taken in at once, also where fewer may be remembered by now', (t) => {
+  const count = 400_000
+  const state = new State(0, { maxOutcomes: count })
+  const xid = (i: number) => `127.0.0.1:8091:${1e9 + i}`
+  for (let i = 0; i < count; i++) state.outcomes.add(xid(i), 9)
+  const chunks: Buffer[] = []
+  const snapshot = new Snapshot(state)
+  for (let chunk = snapshot.next(); chunk; chunk = snapshot.next()) chunks.push(chunk)
+  const restored = new State(0, { maxOutcomes: 10 })
+  restore(restored, chunks)
+  t.is(restored.outcomes.size, count)
+  for (let i = 0; i < 10; i++) restored.outcomes.add(xid(count + i), 9)
+  t.is(restored.outcomes.size, 10)
+})
+
+test('texts that are shared stay few, and long ones are not among them', (t) => {
+  const texts = new Texts()
+  for (let i = 0; i < 10_000; i++) {
+    t.is(texts.one(`name ${i}`), `name ${i}`)
+    t.true(texts.size <= 2048)
+  }
+  const { size } = texts
+  texts.one('name 9999')
+  texts.one('x'.repeat(300))
+  t.is(texts.size, size)
 })
 
 test('timers come in the order of their times, however they are moved and removed', (t) => {

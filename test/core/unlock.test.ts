@@ -2,6 +2,7 @@
 import test from 'ava'
 import { Session } from '../../tc-core/core/session.ts'
 import { Snapshot, stateHash } from '../../tc-core/core/snapshot.ts'
+import { Texts } from '../../tc-core/core/texts.ts'
 import { BranchStatus, BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
 import { readHomeMessage, type UnlockRows } from '../../tc-core/wire/home.ts'
 import type { MessageOf } from '../../tc-core/wire/message.ts'
@@ -175,7 +176,7 @@ test('a snapshot that is being taken while a home confirms is the state of its m
 test('which statuses are an end, and in which a transaction rolls back', (t) => {
   const { Committed, Rollbacked, TimeoutRollbacked, Finished } = GlobalStatus
   const fields = { xid: 'h:1:1', applicationId: '', transactionServiceGroup: '', transactionName: '', timeout: 1 }
-  const session = new Session({ ...fields, beginTime: 1, identity: 0n }, 1)
+  const session = new Session({ ...fields, beginTime: 1, identity: 0n }, 1, new Texts())
   for (const [name, status] of Object.entries(GlobalStatus)) {
     session.status = status
     t.is(

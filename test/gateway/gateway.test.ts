@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import test from 'ava'
 import { Gateway } from '../../gateway/gateway.ts'
 import { Writer } from '../../tc-core/wire/bytes.ts'
+import { errorMessage } from '../../tc-core/wire/errors.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../tc-core/wire/limits.ts'
 import type { LinkRequest, Upstream } from '../../tc-core/wire/link.ts'
 import { writeBody } from '../../tc-core/wire/messages/index.ts'
@@ -33,20 +34,22 @@ class FakeUpstream implements Upstream {
   exists = (fragment: number): boolean => fragment === 0
 }
 
-function begun(xid: string): Buffer {
+function bodyOf(message: { type: number; [field: string]: unknown }): Buffer {
   const w = new Writer()
-  writeBody(w, { type: 2, resultCode: 1, xid } as never, { version: 1, shortMsg: false })
+  writeBody(w, message, { version: 1, shortMsg: false })
   return Buffer.from(w.written)
 }
+
+const begun = (xid: string) => bodyOf({ type: 2, resultCode: 1, xid })
 
 async function start(t: T, limits: Partial<Limits> = {}, drain = 0) {
   const upstream = new FakeUpstream()
   const logger = recordingLog()
-  /** What the gateway's clock is ahead by, ms. */
-  const ahead = { ms: 0 }
+  /** What the gateway's clock is ahead by, ms, or where it stands still. */
+  const ahead: { ms: number; still?: number } = { ms: 0 }
   const gateway = new Gateway({
     host: '127.0.0.1',
-    runtime: { ...systemRuntime, now: () => systemRuntime.now() + ahead.ms },
+    runtime: { ...systemRuntime, now: () => ahead.still ?? systemRuntime.now() + ahead.ms },
     drain,
     port: 0,
     advertise: '10.1.1.1:8091',
@@ -127,7 +130,7 @@ test('limit: requests that wait, over all connections; one more begin is refused
   t.regex((merged.messages as { msg: string }[])[0]!.msg, /too many requests are waiting/)
   c.send({ type: 7, xid: '10.1.1.1:8091:1', extraData: '' }, { id: 10 })
   await eventually(() => held.length === 3)
-  t.true(logger.lines.some(({ text }) => text === 'too many requests wait: begins are refused'))
+  t.true(logger.lines.some(({ text }) => text === 'too much waits: begins are refused'))
   // Answers make room, and so does a connection that goes with all that it waits for.
   held[1]!.answer(begun('x'))
   c.destroy()
@@ -135,6 +138,27 @@ test('limit: requests that wait, over all connections; one more begin is refused
     other.send(begin, { id: 11 })
     return held.length > 3
   })
+})
+
+test('a fragment that says that RMs do not keep up is not asked again at once: begins are refused, in its words', async (t) => {
+  const { upstream, client, ahead } = await start(t)
+  const c = await client()
+  const msg = errorMessage('SEATA_RM_BEHIND')
+  ahead.still = systemRuntime.now()
+  upstream.on = (request) => request.answer(bodyOf({ type: 2, resultCode: 0, msg, transactionExceptionCode: 10 }))
+  for (let id = 1; id <= 3; id++) t.like(await c.request(begin, { id }), { type: 2, resultCode: 0, msg })
+  t.is(upstream.requests.length, 1)
+  const merged = await c.request({ type: 59, messages: [begin], msgIds: [9] }, { id: 8 })
+  t.is((merged.messages as { msg: string }[])[0]!.msg, msg)
+  // What is no begin passes.
+  c.send({ type: 7, xid: '10.1.1.1:8091:1', extraData: '' }, { id: 10 })
+  await eventually(() => upstream.requests.length === 2)
+  ahead.still += 9
+  t.is((await c.request(begin, { id: 11 })).resultCode, 0)
+  t.is(upstream.requests.length, 2)
+  upstream.on = (request) => request.answer(begun(request.proposed))
+  ahead.still++
+  t.is((await c.request(begin, { id: 12 })).resultCode, 1)
 })
 
 test('requests parked for a connection that went are not sent', async (t) => {
