@@ -1,7 +1,7 @@
 // A fragment while this node leads it: requests become steps, effects become records, and nothing leaves before its record is confirmed.
 import { failure } from '../core/answers.ts'
 import type { Fragment } from '../core/fragment.ts'
-import { type Input, Outputs, type Reply, type Request, type Send } from '../core/outputs.ts'
+import { type Input, Outputs, type Reply, type Send } from '../core/outputs.ts'
 import { XID_TAKEN } from '../core/tm.ts'
 import { Appender } from '../replication/append.ts'
 import type { LogContext } from '../replication/context.ts'
@@ -17,6 +17,7 @@ import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
 import type { Clock } from '../wire/runtime.ts'
 import { traceTime } from '../wire/tracing.ts'
 import type { NodeFigures } from './figures.ts'
+import { type HostRequest, OpenRequests } from './open-requests.ts'
 import { type Batch, Outbox, type Parcel } from './outbox.ts'
 import { type SnapshotPolicy, Snapshots } from './snapshots.ts'
 import { type LeaderTracing, named } from './tracing.ts'
@@ -42,17 +43,9 @@ export interface LeaderOptions {
   onFailure(error: unknown): void
 }
 
-/** How long an answer waits for the log before the client is told that the store does not answer, ms: as long as a gateway parks. */
-const ANSWER_TIMEOUT_MS = 5_000
 /** How long effects that nobody waits for may wait for a record that is written anyway, ms. */
 const LEISURE_MS = 20
 const NO_EFFECTS = Buffer.alloc(0)
-
-interface HostRequest extends Request {
-  readonly link: LinkRequest
-  /** When it came, ms. */
-  readonly since: number
-}
 
 export class Leader {
   readonly #options: LeaderOptions
@@ -68,8 +61,7 @@ export class Leader {
   /** What was sent to the log and is not confirmed, oldest first. */
   readonly #unconfirmed = new Set<Parcel>()
   #unconfirmedBytes = 0
-  /** Every request that has no answer yet, wherever it waits: for the log, for the RMs, for other fragments. */
-  readonly #open = new Map<LinkRequest, HostRequest | null>()
+  readonly #open = new OpenRequests()
   #flushing = false
   #proving = false
   #verifying = false
@@ -124,14 +116,10 @@ export class Leader {
     } catch (error) {
       if (!isBadBody(error)) throw error
       const type = link.bytes.readUInt16BE(link.start)
-      this.#open.set(link, null)
+      this.#open.addUnreadable(link)
       return this.#answer(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
     }
-    const { client, proposed, identity, again, origin = '' } = link
-    const since = this.#options.clock.now()
-    const request: HostRequest = { client, message, proposed, identity, again, origin, link, since }
-    this.#open.set(link, request)
-    this.input({ kind: 'request', request })
+    this.input({ kind: 'request', request: this.#open.add(link, message, this.#options.clock.now()) })
   }
 
   /** What leaves in a step may bring the next input at once: it waits until the step is over. */
@@ -321,34 +309,23 @@ export class Leader {
   #arm(): void {
     const { clock } = this.#options
     const { idleSince } = this.#outbox
-    const at = Math.min(this.#fragment.timers.next, this.waitingSince + ANSWER_TIMEOUT_MS, idleSince + LEISURE_MS)
+    const at = Math.min(this.#fragment.timers.next, this.#open.impatientAt, idleSince + LEISURE_MS)
     if (at >= this.#timerAt) return
     this.#stopTimer?.()
     this.#timerAt = at
     this.#stopTimer = clock.timer(Math.min(Math.max(1, at - clock.now()), 2 ** 31 - 1), () => {
       this.#timerAt = Number.POSITIVE_INFINITY
       this.#stopTimer = null
-      this.#expire()
+      if (this.#open.impatientAt <= clock.now()) this.#expire(clock.now())
       if (this.#fragment.timers.next <= clock.now()) this.input({ kind: 'tick' })
       else this.#flush()
     })
   }
 
-  /** The store is silent: clients hear of it before their own patience ends. What becomes of their requests is open. */
-  #expire(): void {
-    const before = this.#options.clock.now() - ANSWER_TIMEOUT_MS
-    for (const parcel of [...this.#unconfirmed, ...this.#outbox.parcels()]) {
-      if (parcel.since > before) return
-      for (const { request } of parcel.replies) this.#fail(request as HostRequest)
-      parcel.replies.length = 0
-      // Who waits for RMs, or for other fragments, waits for the store behind them.
-      for (const request of [...this.#open.values()]) if (request && request.since <= before) this.#fail(request)
-    }
-  }
-
-  #fail(request: HostRequest): void {
-    const { message, client, link } = request
-    this.#answer(link, failure(message, client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm']))
+  /** The log stands still: clients hear of it before their own patience ends. What becomes of their requests is open. */
+  #expire(now: number): void {
+    for (const { message, client, link } of this.#open.impatient(now, this.waitingSince))
+      this.#answer(link, failure(message, client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm']))
   }
 
   #failed(error: unknown): void {
@@ -367,7 +344,7 @@ export class Leader {
     if (this.#stopped) return
     this.#stopped = true
     this.#stopTimer?.()
-    for (const link of [...this.#open.keys()]) this.#refuseRequest(link, 'lost')
+    for (const link of this.#open.links()) this.#refuseRequest(link, 'lost')
     this.#tracing?.stop()
     this.#options.figures?.leads(this.#fragment.state, -1)
     this.#unconfirmed.clear()
