@@ -234,6 +234,7 @@ export class Gateway implements Downstream, IntakeTarget {
 
   #forward(pending: Pending): void {
     pending.spans?.leaves()
+    pending.waited = Math.min(PARK_MS, this.now() - pending.since)
     this.#options.upstream.request(pending)
   }
 

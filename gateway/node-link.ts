@@ -120,13 +120,14 @@ export class NodeLink {
     do this.#lastId = this.#lastId === MAX_ID ? 1 : this.#lastId + 1
     while (this.#requests.has(this.#lastId))
     this.#requests.set(this.#lastId, request)
-    const { fragment, again, codec, identity, proposed, dialect, trace = '', origin = '' } = request
+    const { fragment, again, waited, codec, identity, proposed, dialect, trace = '', origin = '' } = request
     this.send({
       type: f.Request.code,
       id: this.#lastId,
       client: this.#clientNumber(request.client),
       fragment,
       again,
+      waited,
       version: dialect.version,
       shortMsg: dialect.shortMsg,
       codec,

@@ -38,6 +38,7 @@ export class Pending implements LinkRequest {
   proposed = ''
   identity = 0n
   again = false
+  waited = 0
   kept = false
   /** As the client sent it; empty: it sent none, or nobody looked. */
   readonly traceparent: string

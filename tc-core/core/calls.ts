@@ -38,7 +38,8 @@ interface Lane {
   sent: number
   /** May be on the way: RMs that answer much get much, so that how long the way is does not say how much passes. */
   window: number
-  /** Answers since `since`, ms, and when the last one came. */
+  /** Answers in a second, by the last that is over; and those since `since`, ms. */
+  rate: number
   answers: number
   since: number
   answeredAt: number
@@ -50,6 +51,8 @@ interface Lane {
 const WINDOW_MS = 1_000
 /** RMs that gave no answer for so long are silent, ms: who does not need them need not wait for them. */
 const SILENT_MS = 1_000
+/** RMs that answer fewer calls in a second have a trouble of their own: the line is theirs, and others begin on. */
+const LEAST_RATE = 100
 
 export class Calls {
   readonly #calls = new Table<number, Call>()
@@ -65,9 +68,9 @@ export class Calls {
     return this.#calls.size
   }
 
-  /** RMs that answer have so much in line that nothing more should begin: what is owed to them would grow without end. */
+  /** RMs that answer well have so much in line that nothing more should begin: what is owed to them would grow without end. */
   behind(now: number): boolean {
-    for (const lane of this.#long) if (now - lane.answeredAt < SILENT_MS) return true
+    for (const { answeredAt, rate } of this.#long) if (rate >= LEAST_RATE && now - answeredAt < SILENT_MS) return true
     return false
   }
 
@@ -172,7 +175,7 @@ export class Calls {
 
 function newLane(key: string, now: number): Lane {
   const window = MAX_CALLS_PER_RESOURCE
-  return { key, sent: 0, window, answers: 0, since: now, answeredAt: 0, queue: [], head: 0 }
+  return { key, sent: 0, window, rate: 0, answers: 0, since: now, answeredAt: 0, queue: [], head: 0 }
 }
 
 function inLine({ queue, head }: Lane): number {
@@ -183,7 +186,8 @@ function count(lane: Lane, now: number): void {
   lane.answers++
   lane.answeredAt = now
   if (now - lane.since < WINDOW_MS) return
-  lane.window = Math.max(MAX_CALLS_PER_RESOURCE, Math.round((lane.answers * WINDOW_MS) / (now - lane.since)))
+  lane.rate = Math.round((lane.answers * WINDOW_MS) / (now - lane.since))
+  lane.window = Math.max(MAX_CALLS_PER_RESOURCE, lane.rate)
   lane.answers = 0
   lane.since = now
 }

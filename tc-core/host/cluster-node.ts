@@ -160,7 +160,7 @@ export class ClusterNode {
       gateway: (connection, hello) => this.#gatewayCame(new GatewayEnd(hello, connection, this.#gatewayOwner())),
       node: (_connection, hello) => {
         if (!this.#metaLog.meta.members.has(hello.name)) this.#metaReadAt = 0
-        return { frame: (frame) => this.#heard(hello.name, frame), closed: () => {} }
+        return { frame: (frame) => this.#heard(hello.name, frame), closed: this.#peers.came(hello.name) }
       }
     })
   }

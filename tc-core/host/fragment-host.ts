@@ -24,8 +24,8 @@ const RESTART_MS = 1000
 const DRAIN_POLL_MS = 1
 /** How old the decision to claim may be when the log has been read, ms. */
 const READ_MS = 500
-/** How long a hand-over waits for RMs to answer, ms: who answers later is asked again by the next leader. */
-const DRAIN_CALLS_MS = 10
+/** How long a hand-over waits for RMs to answer, ms: who answers later is asked again by the next leader, and meanwhile everybody waits. */
+const DRAIN_CALLS_MS = 4
 
 export class FragmentHost {
   readonly #options: FragmentOptions

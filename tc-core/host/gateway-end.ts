@@ -105,13 +105,14 @@ class RemoteRequest implements LinkRequest {
   readonly proposed: string
   readonly identity: bigint
   readonly again: boolean
+  readonly waited: number
   readonly trace: string
   readonly origin: string
   readonly #id: number
   readonly #gateway: GatewayEnd
 
   constructor(gateway: GatewayEnd, client: Client, frame: MessageOf<typeof f.Request>) {
-    const { id, fragment, version, shortMsg, codec, body, proposed, identity, again, trace, origin } = frame
+    const { id, fragment, version, shortMsg, codec, body, proposed, identity, again, waited, trace, origin } = frame
     this.#id = id
     this.#gateway = gateway
     this.client = client
@@ -123,6 +124,7 @@ class RemoteRequest implements LinkRequest {
     this.proposed = proposed
     this.identity = identity
     this.again = again
+    this.waited = waited
     this.trace = trace
     this.origin = origin
   }

@@ -1,7 +1,7 @@
 // A fragment while this node leads it: requests become steps, effects become records, and nothing leaves before its record is confirmed.
 import { failure } from '../core/answers.ts'
 import type { Fragment } from '../core/fragment.ts'
-import { type Input, Outputs, type Reply, type Request, type Send } from '../core/outputs.ts'
+import { type Input, Outputs, type Reply, type Send } from '../core/outputs.ts'
 import { XID_TAKEN } from '../core/tm.ts'
 import { Appender } from '../replication/append.ts'
 import type { LogContext } from '../replication/context.ts'
@@ -15,9 +15,9 @@ import type { Log } from '../wire/log.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
 import type { Clock } from '../wire/runtime.ts'
-import { Bag } from '../wire/table.ts'
 import { traceTime } from '../wire/tracing.ts'
 import type { NodeFigures } from './figures.ts'
+import { type HostRequest, OpenRequests } from './open-requests.ts'
 import { type Batch, Outbox, type Parcel } from './outbox.ts'
 import { type SnapshotPolicy, Snapshots } from './snapshots.ts'
 import { type LeaderTracing, named } from './tracing.ts'
@@ -43,18 +43,9 @@ export interface LeaderOptions {
   onFailure(error: unknown): void
 }
 
-/** How long an answer waits for the log before the client is told that the store does not answer, ms: as long as a gateway parks. */
-const ANSWER_TIMEOUT_MS = 5_000
 /** How long effects that nobody waits for may wait for a record that is written anyway, ms. */
 const LEISURE_MS = 20
 const NO_EFFECTS = Buffer.alloc(0)
-
-interface HostRequest extends Request {
-  readonly link: LinkRequest
-  /** When it came, ms. */
-  readonly since: number
-  place: number
-}
 
 export class Leader {
   readonly #options: LeaderOptions
@@ -70,8 +61,7 @@ export class Leader {
   /** What was sent to the log and is not confirmed, oldest first. */
   #unconfirmed: Parcel[] = []
   #unconfirmedBytes = 0
-  /** Every request that has no answer yet, wherever it waits: for the log, for the RMs, for other fragments. */
-  readonly #open = new Bag<HostRequest>()
+  readonly #open = new OpenRequests()
   #flushing = false
   #proving = false
   #verifying = false
@@ -127,11 +117,7 @@ export class Leader {
       const type = link.bytes.readUInt16BE(link.start)
       return this.#tell(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
     }
-    const { client, proposed, identity, again, origin = '' } = link
-    const since = this.#options.clock.now()
-    const request: HostRequest = { client, message, proposed, identity, again, origin, link, since, place: 0 }
-    this.#open.add(request)
-    this.input({ kind: 'request', request })
+    this.input({ kind: 'request', request: this.#open.add(link, message, this.#options.clock.now()) })
   }
 
   /** What leaves in a step may bring the next input at once: it waits until the step is over. */
@@ -324,34 +310,25 @@ export class Leader {
   #arm(): void {
     const { clock } = this.#options
     const { idleSince } = this.#outbox
-    const at = Math.min(this.#fragment.timers.next, this.waitingSince + ANSWER_TIMEOUT_MS, idleSince + LEISURE_MS)
+    const at = Math.min(this.#fragment.timers.next, this.#open.impatientAt, idleSince + LEISURE_MS)
     if (at >= this.#timerAt) return
     this.#stopTimer?.()
     this.#timerAt = at
     this.#stopTimer = clock.timer(Math.min(Math.max(1, at - clock.now()), 2 ** 31 - 1), () => {
       this.#timerAt = Number.POSITIVE_INFINITY
       this.#stopTimer = null
-      this.#expire()
+      if (this.#open.impatientAt <= clock.now()) this.#expire(clock.now())
       if (this.#fragment.timers.next <= clock.now()) this.input({ kind: 'tick' })
       else this.#flush()
     })
   }
 
-  /** The store is silent: clients hear of it before their own patience ends. What becomes of their requests is open. */
-  #expire(): void {
-    const before = this.#options.clock.now() - ANSWER_TIMEOUT_MS
-    for (const parcel of [...this.#unconfirmed, ...this.#outbox.parcels()]) {
-      if (parcel.since > before) return
-      for (const { request } of parcel.replies) this.#fail(request as HostRequest)
-      parcel.replies.length = 0
-      // Who waits for RMs, or for other fragments, waits for the store behind them.
-      for (const request of this.#open.all()) if (request.since <= before) this.#fail(request)
+  /** The log stands still: clients hear of it before their own patience ends. What becomes of their requests is open. */
+  #expire(now: number): void {
+    for (const request of this.#open.impatient(now, this.waitingSince)) {
+      const { message, client } = request
+      this.#answer(request, failure(message, client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm']))
     }
-  }
-
-  #fail(request: HostRequest): void {
-    const { message, client } = request
-    this.#answer(request, failure(message, client, 'SEATA_STORE_UNAVAILABLE', ['it does not confirm']))
   }
 
   #failed(error: unknown): void {

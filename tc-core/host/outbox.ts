@@ -175,9 +175,4 @@ export class Outbox {
     waiting.sends.unshift(...reads.sends)
     waiting.steps = [...reads.steps, ...waiting.steps]
   }
-
-  /** Everything that waits here, oldest first. */
-  parcels(): Parcel[] {
-    return [...this.#closed, this.#open, this.#reads].filter((parcel): parcel is Parcel => parcel !== null)
-  }
 }

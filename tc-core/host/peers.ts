@@ -21,6 +21,8 @@ export interface PeersOptions {
 
 /** What a node says of itself. It may come before this node has heard that there is a new member. */
 interface Word {
+  /** The link that it dialled last. */
+  over: unknown
   /** It has said what it leads since its link is up: before, nothing is known of it. */
   introduced: boolean
   ready: boolean
@@ -36,6 +38,8 @@ export class Peer {
   writer = 0n
   /** Its process is gone: its link broke, and nobody listens where it did. */
   dead = false
+  /** It was taken for dead and was not: until there is a link again, connections that are refused prove nothing. */
+  #refusesOnly = false
 
   constructor(name: string, address: string, word: Word, options: PeersOptions) {
     this.name = name
@@ -43,7 +47,7 @@ export class Peer {
     const { logger } = options
     this.#link = new DialledLink(address, options.identity, options.runtime, {
       up: (hello) => {
-        this.dead = false
+        this.dead = this.#refusesOnly = false
         this.writer = hello.writer
         logger.info({ peer: name, address }, 'the link to a node is up')
         options.up(this)
@@ -56,7 +60,7 @@ export class Peer {
         options.changed()
       },
       refused: () => {
-        if (this.dead) return
+        if (this.dead || this.#refusesOnly) return
         this.dead = true
         word.leads = new Map()
         word.follows = new Map()
@@ -64,6 +68,13 @@ export class Peer {
       },
       foreign: (reason) => logger.error({ peer: name, address, reason }, 'the address of a node is not of this cluster')
     })
+  }
+
+  /** It has done something since it was taken for dead. */
+  lives(): void {
+    if (!this.dead) return
+    this.dead = false
+    this.#refusesOnly = true
   }
 
   get address(): string {
@@ -100,7 +111,7 @@ export class Peer {
 
   /** Longer without a word than a living node is. */
   get quiet(): boolean {
-    return !this.dead && this.#link.silence > QUIET_MS
+    return !this.dead && (!this.introduced || this.#link.silence > QUIET_MS)
   }
 
   /** @param atLeisure nobody waits for it */
@@ -158,6 +169,18 @@ export class Peers {
     for (const name of names) this.#peers.get(name)?.send(frame, true)
   }
 
+  /** A peer has dialled. Returns what to call when that link is gone. */
+  came(name: string): () => void {
+    const word = this.#word(name)
+    const over = {}
+    word.over = over
+    return () => {
+      if (word.over !== over) return
+      word.introduced = false
+      this.#options.changed()
+    }
+  }
+
   /** Takes in what a peer says of itself, over the link that it dialled. */
   told(name: string, frame: f.LinkFrame): void {
     const word = this.#word(name)
@@ -180,7 +203,11 @@ export class Peers {
 
   #word(name: string): Word {
     let word = this.#words.get(name)
-    if (!word) this.#words.set(name, (word = { introduced: false, ready: false, leads: new Map(), follows: new Map() }))
+    if (!word)
+      this.#words.set(
+        name,
+        (word = { over: null, introduced: false, ready: false, leads: new Map(), follows: new Map() })
+      )
     return word
   }
 

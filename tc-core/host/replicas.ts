@@ -42,6 +42,8 @@ class Replica {
   promisedTo = ''
   /** Until when this node should take over what it was handed, ms. */
   heirUntil = 0
+  /** The term in which it led when it was looked at last; 0: it did not. */
+  ledIn = 0
   /** Since when it leads and cannot serve, ms; 0: it serves. */
   troubledSince = 0
   /** When the log was read, or a record of it came, ms. */
@@ -191,6 +193,9 @@ export class Replicas {
     const { clock, meta, name, peers, pulse } = this.#options
     const { host } = replica
     const now = clock.now()
+    // Who has just taken the lead from this node lives, whatever refuses connections to it: or they would take it by turns.
+    if (replica.ledIn > 0 && host.term > replica.ledIn) peers.get(host.lastLeader)?.lives()
+    replica.ledIn = 0
     const leader = peers.leaderOf(fragment)
     const led = leader?.peer.alive === true && leader.term >= host.term
     replica.returnableSince = 0
@@ -249,6 +254,7 @@ export class Replicas {
 
   /** Who is to lead gets its fragment back. */
   #led(fragment: number, replica: Replica): void {
+    replica.ledIn = replica.host.term
     if (replica.moving) return
     const { clock, meta, name, peers } = this.#options
     // Nothing to append, nothing to meet another's record by: it has to be looked for.
@@ -292,6 +298,8 @@ export class Replicas {
       const peer = to === undefined ? undefined : this.#options.peers.get(to)
       const heir = peer ? { node: peer.name, writer: peer.writer } : null
       const index = await replica.host.handOver(HAND_OVER_MS, heir, !this.#stopping)
+      // That record is this node's own.
+      if (index > 0) replica.ledIn = 0
       replica.promisedUntil = this.#options.clock.now() + PROMISE_MS
       replica.promisedTo = to ?? ''
       if (to !== undefined) this.#options.peers.tell({ type: f.HandOver.code, fragment, index, to })

@@ -56,6 +56,8 @@ export const Request = table(6, 'request', {
   client: i32,
   fragment: u16,
   again: bool8,
+  /** As of LinkRequest: how long, for nobody's clock is another's. */
+  waited: u16,
   /** As Dialect: the version byte, and whether short messages are one byte long. */
   version: u8,
   shortMsg: bool8,
@@ -173,7 +175,7 @@ function leadList(): Field<readonly FragmentMark[]> {
   }
 }
 
-export const LINK_PROTOCOL = 3
+export const LINK_PROTOCOL = 4
 export const LinkRole = { Gateway: 0, Node: 1 } as const
 export const LINK_DIALECT: Dialect = { version: 1, shortMsg: false }
 /** A snapshot never goes over a link, a record is below 1 MiB, a client's frame below 8 MiB. */

@@ -28,6 +28,8 @@ export interface LinkRequest {
   readonly identity: bigint
   /** It was sent before and may have been executed. */
   readonly again: boolean
+  /** How long it had waited at the gateway when it was sent this time, ms: its client's patience goes on, wherever it is sent. */
+  readonly waited: number
   /** The traceparent of the span that it is part of; empty or none: it is not traced. */
   readonly trace?: string
   /** Of a begin: the traceparent that the client sent, which its transaction belongs to; empty or none: there is none. */

@@ -71,7 +71,9 @@ test('M11: every message goes to the fragment of its XID, a begin to the one tha
     t.is((await c.request({ ...message, xid: xidOf(0) }, { id: 10 + i })).type, message.type + 1)
     t.is((await c.request({ ...message, xid: xidOf(1) }, { id: 20 + i })).type, message.type + 1)
   }
-  for (let i = 0; i < 1500; i++) await c.request(begin, { id: 100 + i })
+  // Hundreds go to one fragment together: it is drawn again and again until both have had some.
+  const begins = () => [n1, n2].map(({ requests }) => requests.filter(({ message }) => message.type === 1).length)
+  for (let i = 0; i < 15_000 && (i < 1500 || Math.min(...begins()) <= 20); i++) await c.request(begin, { id: 100 + i })
   for (const [node, fragment] of [
     [n1, 0],
     [n2, 1]
@@ -165,6 +167,24 @@ test('M16: a node that leads no more refuses; the request is kept and asked agai
   t.is(n1.requests.length, 4)
   t.true(n1.requests.every(({ again }) => !again))
   t.is(new Set(n1.requests.map(({ identity }) => identity)).size, 1)
+})
+
+test('R13: a request that is asked again says how long it has waited', async (t) => {
+  const { n1, n2, links, client } = await pair(t)
+  const c = await client()
+  await c.registerTM()
+  const at = performance.now()
+  c.send(commit(0), { id: 5 })
+  await eventually(() => n1.requests.length === 1)
+  n1.refuse(n1.requests[0]!, 1)
+  n1.lead({})
+  await eventually(() => leaderOf(links, 0) === null && performance.now() - at > 200)
+  n2.on = n2.confirm
+  n2.lead({ 0: 9, 1: 1 })
+  t.is((await c.answer(5)).message!.resultCode, 1)
+  const most = performance.now() - at
+  const [first, second] = [n1.requests[0]!.waited, n2.requests[0]!.waited]
+  t.true(first <= 100 && second >= 150 && second <= most, `${first}, ${second} of ${most}`)
 })
 
 test('nothing is known yet: requests wait, and go when it is', async (t) => {

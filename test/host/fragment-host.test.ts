@@ -68,6 +68,7 @@ async function write(host: FragmentHost): Promise<void> {
       proposed: `127.0.0.1:8091:${++lastId}`,
       identity: 0n,
       again: false,
+      waited: 0,
       keep: () => {},
       answer: () => resolve('answered'),
       refuse: resolve

@@ -45,12 +45,12 @@ export class NodeHarness {
   /** The answer, or why there is none. */
   request(
     message: Message,
-    more: { client?: Client; xid?: string; fragment?: number; trace?: string } = {}
+    more: { client?: Client; xid?: string; fragment?: number; trace?: string; waited?: number } = {}
   ): Promise<Message | Refusal> {
-    const { client = clientOf('2.6.0'), xid = `127.0.0.1:8091:${++lastId}`, fragment = 0, trace } = more
+    const { client = clientOf('2.6.0'), xid = `127.0.0.1:8091:${++lastId}`, fragment = 0, trace, waited } = more
     const w = new Writer()
     writeBody(w, message, DIALECT)
-    return this.raw(Buffer.from(w.written), client, xid, fragment, trace)
+    return this.raw(Buffer.from(w.written), client, xid, fragment, trace, waited)
   }
 
   raw(
@@ -58,7 +58,8 @@ export class NodeHarness {
     client = clientOf('2.6.0'),
     xid = `127.0.0.1:8091:${++lastId}`,
     fragment = 0,
-    trace = ''
+    trace = '',
+    waited = 0
   ): Promise<Message | Refusal> {
     return new Promise((resolve) => {
       const request: LinkRequest = {
@@ -72,6 +73,7 @@ export class NodeHarness {
         proposed: xid,
         identity: 0n,
         again: false,
+        waited,
         trace,
         keep: () => {},
         answer: (body) => resolve(readBody(new Reader(Buffer.from(body)), DIALECT) as unknown as Message),

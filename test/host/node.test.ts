@@ -163,6 +163,33 @@ test('a store that hangs is trouble after a second: requests are kept back until
   await h.node.stop(1000)
 })
 
+test('R13: who has waited at a gateway is told of a log that stands still when its own time is over; others, and who waits for an RM, wait on', async (t) => {
+  const appends = gate()
+  const storage = controlled(new MemoryData(), {
+    before: (kind) => (kind === 'setIfAbsent' ? appends.pass() : undefined)
+  })
+  const h = new NodeHarness({ storage })
+  await h.node.start()
+  const xid = await h.begin()
+  await h.request(tcc(xid))
+  const committing = h.request({ type: 7, xid, extraData: '' }, { waited: 5_000 })
+  await eventually(() => h.calls.length === 1)
+  for (const until = performance.now() + 150; performance.now() < until; ) await h.begin()
+  h.calls[0]!.done(BranchStatus.PhaseTwo_Committed)
+  t.like(await committing, { globalStatus: GlobalStatus.Committed })
+
+  appends.close()
+  const begin = { type: 1, timeout: 60_000, transactionName: 'x' }
+  const open = new Set(['late', 'fresh'])
+  const fresh = h.request(begin).finally(() => open.delete('fresh'))
+  const late = h.request(begin, { waited: 4_900 }).finally(() => open.delete('late'))
+  t.regex(((await late) as Message).msg, /the store does not answer/)
+  t.deepEqual([...open], ['fresh'])
+  appends.open()
+  t.like(await fresh, { resultCode: 1 })
+  await h.node.stop(1000)
+})
+
 test('R10: a damaged record stops the fragment, health names its key, and it serves again when the record is mended', async (t) => {
   const data = new MemoryData()
   const first = new NodeHarness({ storage: openMemory(data) })

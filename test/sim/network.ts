@@ -25,6 +25,8 @@ export class Network {
   readonly #cut = new Map<string, number>()
   /** Ways that are slow: how many ms more they take, at most. */
   readonly #slow = new Map<string, number>()
+  /** Ways that a wall stands in, `from>to`: connections are refused, as if nobody listened. */
+  readonly #refused = new Set<string>()
   /** Hosts without power or cable: who talks to them hears nothing, not even that nobody is there. */
   readonly dark = new Set<string>()
   #port = 40_000
@@ -61,6 +63,17 @@ export class Network {
     for (const end of [...this.streams]) if (end.machine.host === from && end.remoteAddress === to) end.goOn()
   }
 
+  /** Breaks what goes from one to the other, and refuses what would. */
+  refuse(from: string, to: string): void {
+    this.#refused.add(`${from}>${to}`)
+    for (const end of [...this.streams])
+      if (end.dialled && end.machine.host === from && end.remoteAddress === to) this.reset(end)
+  }
+
+  allow(from: string, to: string): void {
+    this.#refused.delete(`${from}>${to}`)
+  }
+
   slow(from: string, to: string, ms: number): void {
     if (ms > 0) this.#slow.set(`${from}>${to}`, ms)
     else this.#slow.delete(`${from}>${to}`)
@@ -81,7 +94,7 @@ export class Network {
   }
 
   connect(machine: Machine, { host, port }: Address): ByteStream {
-    const near = new End(this, machine, host, port, false)
+    const near = new End(this, machine, host, port, true)
     const localPort = ++this.#port
     this.streams.add(near)
     const there = this.delay(machine.host, host)
@@ -90,12 +103,12 @@ export class Network {
     if (there === Number.POSITIVE_INFINITY || back === Number.POSITIVE_INFINITY || this.dark.has(host)) return near
     this.time.after(there, () => {
       const listening = this.#listening.get(`${host}:${port}`)
-      if (!listening?.machine.alive) {
+      if (!listening?.machine.alive || this.#refused.has(`${machine.host}>${host}`)) {
         this.time.after(back, () => near.fail('ECONNREFUSED'))
         return
       }
       if (near.closed) return
-      const far = new End(this, listening.machine, machine.host, localPort, true)
+      const far = new End(this, listening.machine, machine.host, localPort, false)
       this.streams.add(far)
       near.peer = far
       far.peer = near
@@ -138,6 +151,8 @@ export class End implements ByteStream {
   readonly remoteAddress: string
   readonly remotePort: number
   readonly writableLength = 0
+  /** It is the end that connected to the other. */
+  readonly dialled: boolean
   peer: End | null = null
   closed = false
   readonly #network: Network
@@ -149,9 +164,10 @@ export class End implements ByteStream {
   #paused = false
   #unread: Buffer[] = []
 
-  constructor(network: Network, machine: Machine, remoteAddress: string, remotePort: number, connected: boolean) {
+  constructor(network: Network, machine: Machine, remoteAddress: string, remotePort: number, dialled: boolean) {
     this.#network = network
-    this.#connected = connected
+    this.dialled = dialled
+    this.#connected = !dialled
     this.machine = machine
     this.remoteAddress = remoteAddress
     this.remotePort = remotePort

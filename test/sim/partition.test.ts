@@ -8,6 +8,8 @@ const FRAGMENTS = 6
 const LOOK_MS = 5
 /** After the way is mended. */
 const WATCHED_MS = 3_000
+/** Longer than a node watches in the store who refuses its connections. */
+const REFUSED_MS = 8_000
 
 /** From which hosts the first node is cut off: the nodes behind it, the gateways, the store. */
 const CUTS: Readonly<Record<string, (nodes: readonly string[], gateways: readonly string[]) => readonly string[]>> = {
@@ -65,6 +67,34 @@ for (const [from, cut] of Object.entries(CUTS)) {
       }
     })
   }
+}
+
+// A wall that refuses looks like a process that is gone; the store, which both reach, tells that it is not.
+for (const direction of ['both directions', 'one direction']) {
+  test(`R12: two nodes' connections are refused in ${direction}: no lead goes more than once and comes back once, and clients notice nothing`, async (t) => {
+    for (const seed of [1, 4, 10, 12]) {
+      const steady = new Steady(seed, FRAGMENTS)
+      await steady.settled()
+      steady.load()
+      const { network, nodes } = steady.cluster
+      const [a, b] = nodes.map(({ host }) => host) as [string, string]
+      const ways: [string, string][] = [[a, b]]
+      if (direction === 'both directions') ways.push([b, a])
+      const home = steady.leaders
+      for (const [from, to] of ways) network.refuse(from, to)
+      const gone = await moves(steady, REFUSED_MS)
+      t.true(gone.some((path) => path.length > 0))
+      for (const [from, to] of ways) network.allow(from, to)
+      const back = await moves(steady, WATCHED_MS)
+      t.deepEqual(steady.leaders, home, `seed ${seed}`)
+      for (const [fragment, path] of gone.entries())
+        t.true(
+          path.length + back[fragment]!.length <= 2,
+          `seed ${seed}, fragment ${fragment}: ${path}; ${back[fragment]}`
+        )
+      t.deepEqual(steady.failures, [])
+    }
+  })
 }
 
 /** For each fragment the nodes that it went to meanwhile. */

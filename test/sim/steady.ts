@@ -35,11 +35,13 @@ export class Steady {
   readonly kv: BlockedKv
   readonly cluster: Cluster
   /** Answers that were none, or said that something failed. */
-  readonly failures: { fragment: number; text: string }[] = []
+  readonly failures: { fragment: number; text: string; ms: number }[] = []
   /** What RMs were asked to do. */
   readonly calls: Message[] = []
   /** What the processes log at level warn and above. */
   readonly warnings: string[] = []
+  /** When requests were asked that have no answer yet, ms. */
+  readonly open = new Map<Message, number>()
   readonly #samples: Sample[] = []
   readonly #clients: Connection[]
   #begun = 0
@@ -108,9 +110,11 @@ export class Steady {
 
   async #ask(client: Connection, message: Message, fragment: number): Promise<Message | null> {
     const start = this.time.now
+    this.open.set(message, start)
     const answer = await new Promise<Message | null>((resolve) => client.request(message, resolve))
+    this.open.delete(message)
     const at = this.time.now
-    if (answer?.resultCode !== 1) this.failures.push({ fragment, text: answer?.msg ?? 'no answer' })
+    if (answer?.resultCode !== 1) this.failures.push({ fragment, text: answer?.msg ?? 'no answer', ms: at - start })
     else {
       // A begin is of no fragment: one that waited for a fragment that is closed may have gone to another.
       this.#samples.push({ fragment, at, ms: at - start, isCommit: message.type === 7 })
