@@ -86,7 +86,7 @@ function valuesOf(name: string, initial: unknown): fc.Arbitrary<unknown> {
   if (Array.isArray(initial)) return marks
   const narrow = ['protocol', 'role', 'version', 'codec', 'reason', 'kind', 'branchType']
   if (narrow.includes(name)) return fc.nat(255)
-  if (['fragment', 'from', 'to'].includes(name)) return fc.nat(65535)
+  if (['fragment', 'from', 'to', 'waited'].includes(name)) return fc.nat(65535)
   return ['term', 'index'].includes(name) ? fc.nat(Number.MAX_SAFE_INTEGER) : integer
 }
 
