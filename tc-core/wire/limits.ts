@@ -33,7 +33,7 @@ export const DEFAULT_LIMITS: Readonly<Limits> = {
   maxOutcomes: 1_000_000,
   maxClients: 10_000,
   maxInFlight: 20_000,
-  maxWaiting: 10_000,
+  maxWaiting: 5_000,
   maxParked: 50_000
 }
 
