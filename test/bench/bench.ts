@@ -124,12 +124,13 @@ for (const { name, what } of sides) console.log(`${name}: ${what}`)
 let file = ''
 let failed = false
 for (const group of options.apart ? sides.map((side) => [side]) : [sides]) {
+  const keep = options.keep && !group.some(({ name }) => isOurs(name))
   let kept: Server[] | null = null
   for (const name of options.workloads) {
     const servers: Server[] = kept ?? (await startAll(group))
-    if (options.keep) kept = servers
+    if (keep) kept = servers
     const workloads = await runWorkload(options, servers, name)
-    if (!options.keep) for (const server of servers) await server.stop()
+    if (!keep) for (const server of servers) await server.stop()
     const rounds = Object.values(workloads).flatMap((workload) => workload.rounds)
     // What a peer owes for ever is its own affair; what we owe is an error.
     failed ||= rounds.some((round) => round.errors > 0 || (isOurs(round.server) && round.owedForEver > 0))

@@ -41,7 +41,8 @@ export function ourCluster(store: string, nodes: number, options: readonly strin
     what: `fastify-seata, ${nodes} nodes and a gateway over ${what}`,
     async start() {
       const kv = await start()
-      process.once('exit', () => kv.pids.forEach(kill))
+      const killStore = () => kv.pids.forEach(kill)
+      process.once('exit', killStore)
       const started: Server[] = []
       for (let i = 1; i <= nodes; i++) {
         started.push(await startNode(`n${i}`, [...NODE, ...options, '--name', `n${i}`, '--kv', kv.url], null))
@@ -59,6 +60,7 @@ export function ourCluster(store: string, nodes: number, options: readonly strin
           await front.stop()
           await Promise.all(started.map((node) => node.stop()))
           await kv.end()
+          process.off('exit', killStore)
         }
       }
     }

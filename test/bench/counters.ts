@@ -62,6 +62,7 @@ function total(values: readonly unknown[]): number | null {
   return numbers.length === 0 ? null : numbers.reduce((sum, value) => sum + value, 0)
 }
 
+/** Null also when it went back: a fragment has another leader since, and that counts from its own start. */
 export function difference(after: number | null | undefined, before: number | null | undefined): number | null {
-  return typeof after === 'number' && typeof before === 'number' ? after - before : null
+  return typeof after === 'number' && typeof before === 'number' && after >= before ? after - before : null
 }

@@ -27,7 +27,7 @@ Options, also beside a part's own:
   --seconds S            measured window of a round; default 10
   --warmup S             before each window; default 3
   --first-warmup S       before a server's first window, for its compiler; default 15
-  --keep                 start servers once, not anew for every workload
+  --keep                 with --apart: start the peer once, not anew for every workload, for raft takes it a minute
   --apart                one side after the other, with no other server running; rounds are compared by their number
   --open LIST            then open loops, at these % of what each side reached: 50,80
   --callers N            default: each workload's own

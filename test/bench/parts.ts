@@ -8,7 +8,7 @@ export interface Part {
 }
 
 const SHORT = ['--rounds', '5', '--seconds', '5', '--warmup', '1', '--first-warmup', '8']
-const RAFT = ['--apart', '--keep', '--sides', 'etcd,redis,peer,stub', '--peer-mode', 'raft']
+const RAFT = ['--apart', '--keep', '--sides', 'etcd,redis,peer', '--peer-mode', 'raft', '--first-warmup', '40']
 
 export const PARTS: Readonly<Record<string, Part>> = {
   file: {
@@ -24,8 +24,8 @@ export const PARTS: Readonly<Record<string, Part>> = {
   // Java's raft servers burn CPU for minutes after they were asked anything, and take one to start: so one side after the other.
   raft: {
     what: 'three nodes and a gateway over etcd and over Redis, beside three Java servers in raft mode',
-    minutes: 14,
-    options: [...SHORT, ...RAFT, '--only', 'empty,tcc,at,at4', '--rounds', '3']
+    minutes: 18,
+    options: [...SHORT, ...RAFT, '--only', 'empty,tcc,at,at4']
   },
   redis: {
     what: 'one process, and three nodes over Redis, beside the Java server in redis mode',
