@@ -5,7 +5,7 @@ import { Reader, Writer } from '../tc-core/wire/bytes.ts'
 import { type AnswerCode, errorMessage } from '../tc-core/wire/errors.ts'
 import { str16 } from '../tc-core/wire/fields.ts'
 import type { Family } from '../tc-core/wire/figures.ts'
-import type { Limits } from '../tc-core/wire/limits.ts'
+import { type Limits, MAX_HELD_BYTES, MAX_UNREAD_BYTES } from '../tc-core/wire/limits.ts'
 import type { BranchCall, CallOutcome, Client, Downstream, Refusal, Upstream } from '../tc-core/wire/link.ts'
 import { type Log, RateLimited } from '../tc-core/wire/log.ts'
 import { isBadBody } from '../tc-core/wire/messages/index.ts'
@@ -105,6 +105,8 @@ export class Gateway implements Downstream, IntakeTarget {
     this.#listener = new Listener({
       maxClients: limits.maxClients,
       maxInFlight: limits.maxInFlight,
+      maxHeld: MAX_HELD_BYTES,
+      maxUnread: MAX_UNREAD_BYTES,
       traffic: this.figures.traffic,
       logger,
       runtime,

@@ -2,7 +2,6 @@
 import type { AddressInfo } from 'node:net'
 import { errorText } from '../tc-core/wire/errors.ts'
 import type { Frame, FrameError } from '../tc-core/wire/frame.ts'
-import { MAX_HELD_BYTES } from '../tc-core/wire/limits.ts'
 import { type Log, RateLimited } from '../tc-core/wire/log.ts'
 import { type ByteServer, type ByteStream, every, type Runtime } from '../tc-core/wire/runtime.ts'
 import type { Traffic } from './figures.ts'
@@ -11,6 +10,9 @@ import { ClientSession, type SessionOwner } from './session.ts'
 export interface ListenerOptions {
   readonly maxClients: number
   readonly maxInFlight: number
+  /** Bytes of all clients together: of unfinished frames, and of what they do not read. */
+  readonly maxHeld: number
+  readonly maxUnread: number
   readonly traffic: Traffic
   readonly logger: Log
   readonly runtime: Runtime
@@ -36,6 +38,7 @@ export class Listener implements SessionOwner {
   readonly #unframeable = new RateLimited()
   readonly #idle = new RateLimited()
   readonly #refused = new RateLimited()
+  readonly #greedy = new RateLimited()
   #stopSweeps: () => void = () => {}
 
   constructor(options: ListenerOptions) {
@@ -101,16 +104,32 @@ export class Listener implements SessionOwner {
 
   #sweep(): void {
     const now = this.now()
-    let held = 0
+    const { maxHeld, maxUnread } = this.#options
+    this.#keepWithin(maxHeld, 'unfinished requests', (session) => session.held)
+    this.#keepWithin(maxUnread, 'answers that are not read', (session) => session.unread)
     for (const session of this.#sessions) {
-      held += session.held
       if (now - session.heardAt >= IDLE_MS && !session.paused) this.#close(session, now)
-      else if (held > MAX_HELD_BYTES) session.destroy()
       else if (session.headerOnlySince > 0 && now - session.headerOnlySince >= HEADER_ONLY_MS) {
         // Should the body still come, the frame is whole; should another frame begin instead, the reader sees that.
         session.headerOnlySince = 0
         this.spoiled(session, session.headerOnly)
       }
+    }
+  }
+
+  /** Parts with those that hold most, until the rest keeps within `max`. */
+  #keepWithin(max: number, what: string, of: (session: ClientSession) => number): void {
+    let sum = 0
+    for (const session of this.#sessions) sum += of(session)
+    if (sum <= max) return
+    for (const session of [...this.#sessions].sort((a, b) => of(b) - of(a))) {
+      if (sum <= max) return
+      const bytes = of(session)
+      const text = errorText('SEATA_TOO_MUCH_HELD', sum, what, max, bytes)
+      const fields = { code: 'SEATA_TOO_MUCH_HELD', client: session.address }
+      this.#greedy.pass(this.now(), (held) => this.#options.logger.warn({ ...fields, held }, text))
+      session.destroy()
+      sum -= bytes
     }
   }
 

@@ -114,9 +114,14 @@ export class ClientSession {
     return this.#reader.held
   }
 
+  /** Bytes that it was sent and has not read. */
+  get unread(): number {
+    return this.stream.writableLength
+  }
+
   /** It does not read what it is sent. */
   get stuck(): boolean {
-    return this.stream.writableLength > MAX_UNSENT_BYTES
+    return this.unread > MAX_UNSENT_BYTES
   }
 
   #onData(chunk: Buffer): void {

@@ -107,6 +107,10 @@ export const ERRORS = {
   SEATA_FRAME_INVALID: { effect: 'connection closed', text: 'cannot frame what the client sent: %s' },
   SEATA_IDLE: { effect: 'connection closed', text: 'no byte for %s ms' },
   SEATA_TOO_MANY_CLIENTS: { effect: 'connection closed', text: 'there are %s connections and that is the limit' },
+  SEATA_TOO_MUCH_HELD: {
+    effect: 'connection closed',
+    text: 'the gateway holds %s bytes of %s and the limit is %s; %s of them are of this client'
+  },
   SEATA_XID_TAKEN: { effect: 'retried inside', text: 'transaction id %s is in use, another one is proposed' },
   SEATA_OPTION_INVALID: { effect: 'start refused', text: '%s' },
   SEATA_STORE_OPEN_FAILED: { effect: 'start refused', text: 'cannot open the store %s: %s' },

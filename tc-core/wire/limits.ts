@@ -55,8 +55,10 @@ export const MAX_WAITING_FOR_HOMES = 20_000
 export const MAX_UNSENT_BYTES = 1024 * 1024
 /** Bytes of a client's answers at which a connection that does not read is closed. */
 export const MAX_UNSENT_BYTES_HARD = 64 * 1024 * 1024
-/** Bytes of unfinished frames that all connections of a gateway may hold together. */
+/** Bytes of unfinished frames that all connections of a gateway may hold together; those that hold most are closed. */
 export const MAX_HELD_BYTES = 256 * 1024 * 1024
+/** Bytes that wait for the clients of a gateway to read them, of all together; those that are owed most are closed. */
+export const MAX_UNREAD_BYTES = 512 * 1024 * 1024
 /** Bytes that may come out of a body packed with bzip2, which takes about a second for 10 MB, or 7z. */
 export const MAX_SLOW_UNPACKED_BYTES = 1024 * 1024
 /** Entries of a body packed with zip, chunks of one packed with 7z: each takes time of its own. Java's are one entry, and some 16 chunks a MiB. */

@@ -70,6 +70,8 @@ What may grow has a limit; at the limit the client gets a clear error (see [erro
 ${tableOf(head, limits.map(optionRow))}
 
 Fixed limits: a frame has at most 8 MiB; lock key and application data of one branch together 512 KiB; an XID 64 bytes (XA allows no more).
+Of all connections of a gateway together, requests that have not come whole may be 256 MiB, and answers that are not read 512 MiB: beyond that those who
+hold most are closed.
 
 ## Stores
 
