@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { measureAlone } from './alone.ts'
 import { startCollector } from './collector.ts'
 import { javaVersion, NoPeer } from './java-server/peer.ts'
 import { type Options, readOptions, USAGE } from './options.ts'
@@ -50,11 +51,13 @@ async function startAll(sides: Side[]): Promise<Server[]> {
   return servers
 }
 
-async function one(server: Server, options: RoundOptions, round: number): Promise<Round> {
-  const result = await runRound(server, options, round)
+async function one(dir: string, server: Server, options: RoundOptions, round: number): Promise<Round> {
+  const alone = measureAlone(dir)
+  const result = { ...(await runRound(server, options, round)), alone }
   const { txPerSecond, latencyMs, errors } = result
   const figures = `${Math.round(txPerSecond)} tx/s, p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms`
-  console.log(`  round ${round} ${server.name}: ${figures}, ${errors} errors`)
+  const machine = `a flush alone ${alone.flushMs.p50.toFixed(2)} ms, at most ${alone.flushMs.max.toFixed(1)}; CRC ${Math.round(alone.crcMbPerSecond)} MB/s`
+  console.log(`  round ${round} ${server.name}: ${figures}, ${errors} errors (${machine})`)
   for (const [text, count] of Object.entries(result.errorTexts)) console.log(`    ${count} times: ${text}`)
   return result
 }
@@ -70,7 +73,8 @@ async function inTurn(
   const common = { workload, callers, connections, merge, warmup, seconds, rate: null, shed: false, held: 0 }
   const results: Round[] = []
   for (let round = 1; round <= o.rounds; round++) {
-    for (const server of servers) results.push(await one(server, { ...common, ...ofServer(server, round) }, round))
+    for (const server of servers)
+      results.push(await one(o.dir, server, { ...common, ...ofServer(server, round) }, round))
   }
   return results
 }

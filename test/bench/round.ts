@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Alone } from './alone.ts'
 import { type Counters, difference, readCounters } from './counters.ts'
 import type { LoadResult } from './load.ts'
 import { machineBusySeconds, type ProcessSample, sampleProcesses } from './proc.ts'
@@ -32,6 +33,8 @@ export interface Round extends LoadResult, Counters {
   readonly elsewhereCpuSeconds: number | null
   /** At the end of the window. */
   readonly memory: ProcessSample | null
+  /** Just before it; earlier results do not have it. */
+  readonly alone?: Alone
 }
 
 interface Sample {

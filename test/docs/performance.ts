@@ -1,6 +1,7 @@
 // Makes the tables and pictures of docs/performance.md of what the bench has left in test/bench/results. `npm run docs` writes them.
+import type { Alone } from '../bench/alone.ts'
 import { PARTS } from '../bench/parts.ts'
-import { cell, formatted, isOurs, ratioOf, type Spread, serversOf, spreadOf } from '../bench/report.ts'
+import { cell, formatted, isOurs, ratioOf, type Spread, serversOf, spread, spreadOf } from '../bench/report.ts'
 import { type Measured, type PartResult, RESULTS, readResult, type WorkloadResult } from '../bench/results.ts'
 import type { Round } from '../bench/round.ts'
 import { type Bar, bars, curves } from './chart.ts'
@@ -119,6 +120,16 @@ function noise(rounds: readonly Round[]): string {
     : ` Everything else on the machine took ${Math.max(...cores).toFixed(2)} cores at most.`
 }
 
+/** What the machine did for a single program, round by round: how much the same it was all the time. */
+function alone(rounds: readonly Round[]): string {
+  const all = rounds.flatMap((round) => round.alone ?? [])
+  if (all.length === 0) return ''
+  const over = (of: (one: Alone) => number, digits: number) => cell(spread(all.map(of)), digits)
+  const [p50, p99, max] = (['p50', 'p99', 'max'] as const).map((name) => over(({ flushMs }) => flushMs[name], 2))
+  const crc = over(({ crcMbPerSecond }) => crcMbPerSecond, 0)
+  return ` Alone, before each round: a flush to disk p50 ${p50}, p99 ${p99}, at most ${max} ms; CRC-32 on one core ${crc} MB/s.`
+}
+
 function place({ machine, date }: Pick<PartResult, 'machine' | 'date'>): string {
   const { cores, cpu, memoryGb, kernel, node, fileSystem, java } = machine
   const with_ = java ? `, Java ${/\d[\d._]*/.exec(java)?.[0] ?? java}` : ''
@@ -135,7 +146,7 @@ function section(part: string, folder: string): string {
   const many = Math.max(...rounds.map(({ round }) => round))
   return [
     title,
-    `${place(found)} Commit ${commits}; medians of ${many} rounds of ${Math.round(rounds[0]!.seconds)} s each, least and most in parentheses.${noise(rounds)}`,
+    `${place(found)} Commit ${commits}; medians of ${many} rounds of ${Math.round(rounds[0]!.seconds)} s each, least and most in parentheses.${noise(rounds)}${alone(rounds)}`,
     [...found.sides.map(({ name, what }) => `- ${name}: ${what}`)].join('\n'),
     workloads.map(([name, { what }]) => `- \`${name}\`: ${what}`).join('\n'),
     throughput(workloads),

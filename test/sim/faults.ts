@@ -244,6 +244,21 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       `${a} and ${b} are cut off from each other`
     )
   },
+  // To who dials, it looks as if the other's process were gone; the other lives, and reaches the store.
+  wall: (stage) => {
+    const { cluster, network, random } = stage
+    const node = random.pick(cluster.nodes).host
+    const other = random.pick(hosts(stage).filter((host) => host !== node && host !== KV_HOST))
+    const way: [string, string] = random.next() < 0.5 ? [node, other] : [other, node]
+    const ways = random.next() < 0.5 ? both(node, other) : [way]
+    for (const [from, to] of ways) network.refuse(from, to)
+    return {
+      text: `connections are refused ${ways.map(([from, to]) => `from ${from} to ${to}`).join(' and ')}`,
+      end: () => {
+        for (const [from, to] of ways) network.allow(from, to)
+      }
+    }
+  },
   kvSilent: ({ kv }) => {
     kv.weather = { ...kv.weather, silent: true }
     return { text: 'the store does not answer', end: () => void (kv.weather = { ...kv.weather, silent: false }) }

@@ -25,8 +25,8 @@ export class Network {
   readonly #cut = new Map<string, number>()
   /** Ways that are slow: how many ms more they take, at most. */
   readonly #slow = new Map<string, number>()
-  /** Ways that a wall stands in, `from>to`: connections are refused, as if nobody listened. */
-  readonly #refused = new Set<string>()
+  /** Ways that walls stand in, `from>to`, and how many: connections are refused, as if nobody listened. */
+  readonly #refused = new Map<string, number>()
   /** Hosts without power or cable: who talks to them hears nothing, not even that nobody is there. */
   readonly dark = new Set<string>()
   #port = 40_000
@@ -65,13 +65,17 @@ export class Network {
 
   /** Breaks what goes from one to the other, and refuses what would. */
   refuse(from: string, to: string): void {
-    this.#refused.add(`${from}>${to}`)
+    const way = `${from}>${to}`
+    this.#refused.set(way, (this.#refused.get(way) ?? 0) + 1)
     for (const end of [...this.streams])
       if (end.dialled && end.machine.host === from && end.remoteAddress === to) this.reset(end)
   }
 
   allow(from: string, to: string): void {
-    this.#refused.delete(`${from}>${to}`)
+    const way = `${from}>${to}`
+    const left = this.#refused.get(way)! - 1
+    if (left > 0) this.#refused.set(way, left)
+    else this.#refused.delete(way)
   }
 
   slow(from: string, to: string, ms: number): void {
