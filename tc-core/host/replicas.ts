@@ -33,6 +33,8 @@ const CLAIM_MS = 1_000
 const NEAR = 512
 /** Who is to lead gets the lead back when it has been there and caught up for so long, ms: nothing moves for who comes and goes. */
 const SETTLED_MS = 500
+/** From one fragment that it gets back to the next, ms: a process that has just begun is slow, and only one fragment's clients wait for it. */
+const RETURN_GAP_MS = 150
 
 class Replica {
   readonly host: FragmentHost
@@ -272,7 +274,16 @@ export class Replicas {
       return
     }
     replica.returnableSince ||= now
-    if (now - replica.returnableSince >= SETTLED_MS) void this.#handOver(fragment, replica, first)
+    const settled = now - replica.returnableSince - SETTLED_MS
+    if (settled < 0 || settled < this.#turnOf(fragment, first) * RETURN_GAP_MS) return
+    void this.#handOver(fragment, replica, first)
+  }
+
+  /** The place of a fragment among those that the same node is to lead: all who lead one now know it. */
+  #turnOf(fragment: number, node: string): number {
+    let turn = 0
+    for (let other = 0; other < fragment; other++) if (this.#options.meta.candidatesOf(other)[0] === node) turn++
+    return turn
   }
 
   /** Another node follows the fragment, and has caught up with this one. */

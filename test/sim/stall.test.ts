@@ -71,6 +71,27 @@ for (const [title, half, most, fail] of failures) {
   })
 }
 
+test('R8: who comes back gets its fragments one after the other, and nobody fails', async (t) => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const { steady, victim } = await loaded(seed)
+    const own = [...steady.leaders.keys()].filter((fragment) => steady.leaders[fragment] === victim.name)
+    t.true(own.length > 1)
+    victim.kill(false)
+    await steady.until(() => steady.leaders.every((leader) => leader !== undefined && leader !== victim.name))
+    victim.start()
+    const back = new Map<number, number>()
+    await steady.until(() => {
+      for (const fragment of own) {
+        if (steady.leaders[fragment] === victim.name && !back.has(fragment)) back.set(fragment, steady.time.now)
+      }
+      return back.size === own.length
+    })
+    const times = [...back.values()]
+    t.true(times.every((at, n) => n === 0 || at - times[n - 1]! >= 100), `seed ${seed}: ${times.join(', ')}`)
+    t.deepEqual(steady.failures, [])
+  }
+})
+
 test('M16: who is cut off from the gateways leads on: they go through another node, and the straight way when it is open', async (t) => {
   const { steady, victim, cut, mend } = await loaded(1)
   const leads = steady.leaders
