@@ -87,7 +87,10 @@ test('R8: who comes back gets its fragments one after the other, and nobody fail
       return back.size === own.length
     })
     const times = [...back.values()]
-    t.true(times.every((at, n) => n === 0 || at - times[n - 1]! >= 100), `seed ${seed}: ${times.join(', ')}`)
+    t.true(
+      times.every((at, n) => n === 0 || at - times[n - 1]! >= 100),
+      `seed ${seed}: ${times.join(', ')}`
+    )
     t.deepEqual(steady.failures, [])
   }
 })
