@@ -6,7 +6,7 @@ import { formatAddress } from '../tc-core/wire/address.ts'
 import { SeataError } from '../tc-core/wire/errors.ts'
 import { helpText, readArguments } from './arguments.ts'
 import type { Config } from './config.ts'
-import seata from './index.ts'
+import type {} from './index.ts'
 import { kvCheck } from './kv-check.ts'
 import { MEMBER_HELP, memberCommand } from './member-command.ts'
 import { MEMBER_ACTIONS } from './member-routes.ts'
@@ -59,6 +59,8 @@ async function run(command: Command, args: readonly string[]): Promise<void> {
 
 /** Of start and gateway: what takes clients. */
 async function front(config: Config, app: FastifyInstance): Promise<string> {
+  // Not loaded where it is not needed: a node has no gateway, and a third fewer modules without.
+  const { default: seata } = await import('./index.ts')
   const { httpPort, logLevel, ...options } = config
   await app.register(seata, options)
   await app.ready()

@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import type { FastifyInstance } from 'fastify'
-import { healthRoutes } from '../gateway/http.ts'
+import { healthRoutes } from '../gateway/health.ts'
 import { ClusterNode, type ClusterNodeHealth } from '../tc-core/host/cluster-node.ts'
 import { NodeFigures } from '../tc-core/host/figures.ts'
 import { openStorage } from '../tc-core/host/node.ts'

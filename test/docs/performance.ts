@@ -144,9 +144,12 @@ function section(part: string, folder: string): string {
   const rounds = workloads.flatMap(([, workload]) => workload.rounds)
   const commits = [...new Set(workloads.map(([, { commit }]) => commit))].join(', ')
   const many = Math.max(...rounds.map(({ round }) => round))
+  const seconds = Math.round(rounds[0]!.seconds)
+  const medians = `medians of ${many} rounds of ${seconds} s each, least and most in parentheses`
+  const how = many === 1 ? `one round of ${seconds} s` : medians
   return [
     title,
-    `${place(found)} Commit ${commits}; medians of ${many} rounds of ${Math.round(rounds[0]!.seconds)} s each, least and most in parentheses.${noise(rounds)}${alone(rounds)}`,
+    `${place(found)} Commit ${commits}; ${how}.${noise(rounds)}${alone(rounds)}`,
     [...found.sides.map(({ name, what }) => `- ${name}: ${what}`)].join('\n'),
     workloads.map(([name, { what }]) => `- \`${name}\`: ${what}`).join('\n'),
     throughput(workloads),

@@ -4,7 +4,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import test from 'ava'
 import Fastify from 'fastify'
-import { nodeRoutes } from '../../gateway/http.ts'
+import { nodeRoutes } from '../../gateway/node-routes.ts'
 import { Cluster } from '../e2e/cluster.ts'
 import { eventually } from '../host/harness.ts'
 
