@@ -326,14 +326,25 @@ function without({ lost, applied, late }: typeof FAIR) {
 
 const LONG: readonly string[] = ['longPause', 'sleepyClaim', 'lonelyHeir']
 
-/** Draws faults and lets them happen from `from` to `to`, ms; returns how many of each. Whatever began has ended at `to`. */
-export function schedule(stage: Stage, from: number, to: number): Map<string, number> {
-  const { random, time } = stage
+/** Some runs see few kinds of faults again and again, others see all. */
+function kindsOf(random: Random): readonly string[] {
   const names = Object.keys(FAULTS)
-  const drawn = new Map<string, number>()
-  // Some runs see few kinds of faults again and again, others see all.
   const kinds = random.next() < 0.5 ? names : names.filter(() => random.next() < 0.3)
-  if (kinds.length === 0) kinds.push(...names)
+  return kinds.length > 0 ? kinds : names
+}
+
+/**
+ * Draws faults, of these kinds or of any, and lets them happen from `from` to `to`, ms; returns how many of each. Whatever began has ended
+ * at `to`.
+ */
+export function schedule(
+  stage: Stage,
+  from: number,
+  to: number,
+  kinds: readonly string[] = kindsOf(stage.random)
+): Map<string, number> {
+  const { random, time } = stage
+  const drawn = new Map<string, number>()
   const count = 2 + random.below(9)
   for (let n = 0; n < count; n++) {
     const name = random.pick(kinds)

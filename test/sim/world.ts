@@ -11,7 +11,7 @@ import { type Stage, schedule } from './faults.ts'
 import { Judges } from './judges.ts'
 import { FAIR, Kv } from './kv.ts'
 import { Machine } from './machine.ts'
-import { hooksOf, type Mutation } from './mutations.ts'
+import { FAULTS_OF, hooksOf, type Mutation } from './mutations.ts'
 import { Network } from './network.ts'
 import { Replicas } from './replicas.ts'
 import { Time } from './time.ts'
@@ -164,7 +164,8 @@ class World implements Stage {
     const { time, random } = this
     const calm = WORK_FROM_MS + 1_200 + random.below(random.next() < 0.8 ? 2_400 : 5_000)
     for (const app of this.apps) for (let n = 0; n < 2; n++) app.loop().catch((error) => this.#fail(error))
-    if (this.#options.faults !== false) this.#drawn = schedule(this, WORK_FROM_MS, calm)
+    const { faults, without } = this.#options
+    if (faults !== false) this.#drawn = schedule(this, WORK_FROM_MS, calm, without && FAULTS_OF[without])
     this.#watchReplicas()
     time.at(calm, () => this.#calm())
   }
