@@ -56,8 +56,8 @@ async function one(dir: string, server: Server, options: RoundOptions, round: nu
   const result = { ...(await runRound(server, options, round)), alone }
   const { txPerSecond, latencyMs, errors } = result
   const figures = `${Math.round(txPerSecond)} tx/s, p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms`
-  const machine = `a flush alone ${alone.flushMs.p50.toFixed(2)} ms, at most ${alone.flushMs.max.toFixed(1)}; CRC ${Math.round(alone.crcMbPerSecond)} MB/s`
-  console.log(`  round ${round} ${server.name}: ${figures}, ${errors} errors (${machine})`)
+  const beside = `a flush alone ${alone.flushMs.p50.toFixed(2)} ms, at most ${alone.flushMs.max.toFixed(1)}; CRC ${Math.round(alone.crcMbPerSecond)} MB/s`
+  console.log(`  round ${round} ${server.name}: ${figures}, ${errors} errors (${beside})`)
   for (const [text, count] of Object.entries(result.errorTexts)) console.log(`    ${count} times: ${text}`)
   return result
 }

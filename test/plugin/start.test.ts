@@ -1,6 +1,6 @@
 // The executable's start: what was compiled is kept in the user's own cache, and a user who has none is served all the same.
 import { spawnSync } from 'node:child_process'
-import { readdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { temporaryDirectory } from '../e2e/servers.ts'
@@ -39,4 +39,13 @@ test('a cache that cannot be written is no obstacle', (t) => {
   const { status, stdout, stderr } = version({ XDG_CACHE_HOME: file })
   t.is(status, 0, stderr)
   t.regex(stdout, /^\d+\.\d+\.\d+\n$/)
+})
+
+test('a cache that others may write to is not used', (t) => {
+  const home = temporaryDirectory(t)
+  const cache = join(home, 'fastify-seata')
+  mkdirSync(cache)
+  chmodSync(cache, 0o777)
+  t.is(version({ XDG_CACHE_HOME: home }).status, 0)
+  t.deepEqual(files(cache), [])
 })
