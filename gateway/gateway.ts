@@ -7,10 +7,12 @@ import { str16 } from '../tc-core/wire/fields.ts'
 import type { Family } from '../tc-core/wire/figures.ts'
 import { type Limits, MAX_HELD_BYTES, MAX_UNREAD_BYTES } from '../tc-core/wire/limits.ts'
 import type { BranchCall, CallOutcome, Client, Downstream, Refusal, Upstream } from '../tc-core/wire/link.ts'
+import type { LockHomes } from '../tc-core/wire/lock-homes.ts'
 import { type Log, RateLimited } from '../tc-core/wire/log.ts'
-import { isBadBody } from '../tc-core/wire/messages/index.ts'
+import { BranchRegister, isBadBody } from '../tc-core/wire/messages/index.ts'
 import { every, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
 import { NO_TRACING, type Tracing } from '../tc-core/wire/tracing.ts'
+import { Begins, NOWHERE } from './begins.ts'
 import { GatewayFigures } from './figures.ts'
 import { failedBody, Intake, type IntakeTarget, type Overload } from './intake.ts'
 import { Listener } from './listener.ts'
@@ -29,6 +31,8 @@ export interface GatewayOptions {
   /** `host:port` in XIDs; default: where it listens. */
   readonly advertise?: string
   readonly strategy: string
+  /** Transactions begin in the fragment that guards the rows which others of their name locked. */
+  readonly nearRows: boolean
   readonly limits: Limits
   /** Ms for which its clients are served on when it stops, for others serve them afterwards; 0: there are no others. */
   readonly drain: number
@@ -46,23 +50,14 @@ export interface GatewayOptions {
 /** The first UndoLogDelete after a start: Java's own delay. */
 const UNDO_LOG_DELAY_MS = 180_000
 const PARK_SWEEP_MS = 20
-/** Begins that go to one fragment together, at most, and within how many ms. */
-const FLOCK = 512
-const FLOCK_MS = 100
 /** How long begins are refused here after a fragment refused one because RMs do not keep up, ms: to ask it each time costs what it lacks. */
 const REST_MS = 10
 const RM_BEHIND = errorMessage('SEATA_RM_BEHIND')
-/** Draws until any fragment will do that takes new transactions. */
-const DRAWS = 32
-/** Where requests are parked that came before any fragment was known. */
-const NOWHERE = -1
 const DRAIN_POLL_MS = 5
 /** A client's connection that is silent for so long is closed without further ado when this gateway stops, ms. */
 const QUIET_MS = 100
 /** How long the last requests of a connection are taken, ms, so that it ends when nobody waits for an answer. */
 const LAST_REQUESTS_MS = 250
-
-const d1 = { version: 1, shortMsg: false } as const
 
 export class Gateway implements Downstream, IntakeTarget {
   readonly phaseTwo = new PhaseTwo(() => this.now())
@@ -82,9 +77,7 @@ export class Gateway implements Downstream, IntakeTarget {
   #timers: (() => void)[] = []
   /** Runs while anything is parked. */
   #sweeper: (() => void) | null = null
-  #begins = 0
-  /** The fragment of the begins of this moment, how many more, and until when (ms). */
-  readonly #flock = { fragment: NOWHERE, left: 0, until: 0 }
+  readonly #begins = new Begins()
   /** From a start that is drawn, so that no two gateways ever give one number. */
   #lastIdentity: bigint
   #draining = false
@@ -178,12 +171,15 @@ export class Gateway implements Downstream, IntakeTarget {
   dispatch(pending: Pending): void {
     if (treatmentOf(pending.type) === 'begin') {
       if (this.#draining) return this.#fail(pending, 'SEATA_SHUTTING_DOWN')
-      pending.fragment = this.#fragmentOfBegin(pending.since)
+      pending.fragment = this.#fragmentOfBegin(pending)
       return this.#send(pending, '')
     }
     let xid: string
     try {
-      xid = str16.read(this.#reader.reset(pending.bytes, pending.start + 2, pending.end), d1)
+      const reader = this.#reader.reset(pending.bytes, pending.start + 2, pending.end)
+      xid = str16.read(reader, pending.dialect)
+      const homes = pending.type === BranchRegister.code ? this.#homes : null
+      if (homes) this.#begins.registers(xid, reader, pending.dialect, homes)
     } catch (error) {
       if (!isBadBody(error)) throw error
       return this.#fail(pending, 'SEATA_BODY_UNREADABLE', error.message)
@@ -192,29 +188,20 @@ export class Gateway implements Downstream, IntakeTarget {
     this.#send(pending, xid)
   }
 
-  /**
-   * Begins that come together go to one fragment: one record of its log holds them all, and what their transactions ask for next, which
-   * comes together as well. Over time every fragment gets its share.
-   */
-  #fragmentOfBegin(now: number): number {
-    const flock = this.#flock
-    if (flock.left === 0 || now >= flock.until) {
-      flock.fragment = this.#openFragment(now)
-      flock.left = FLOCK
-      flock.until = now + FLOCK_MS
+  #fragmentOfBegin(pending: Pending): number {
+    const { upstream } = this.#options
+    const ground = {
+      open: upstream.openFragments(),
+      ring: this.#ring,
+      homes: this.#homes,
+      waiting: this.#listener.waiting
     }
-    flock.left--
-    return flock.fragment
+    return this.#begins.fragmentOf(pending, ground)
   }
 
-  /** One that takes new transactions: the first that the ring names for what is drawn. */
-  #openFragment(now: number): number {
-    const open = this.#options.upstream.openFragments()
-    for (let n = 0; n < DRAWS; n++) {
-      const fragment = this.#ring.determineGroup(`${now}:${this.#begins++}`)
-      if (open.includes(fragment)) return fragment
-    }
-    return open[this.#begins % open.length] ?? NOWHERE
+  /** Null: begins do not go by it. */
+  get #homes(): LockHomes | null {
+    return this.#options.nearRows ? this.#options.upstream.tableHomes : null
   }
 
   /** All that there are. */
@@ -229,7 +216,10 @@ export class Gateway implements Downstream, IntakeTarget {
     pending.identity = BigInt.asIntN(64, ++this.#lastIdentity)
     const isBegin = treatmentOf(pending.type) === 'begin'
     const { fragment, since } = pending
-    if (isBegin) pending.proposed = this.#xids!.next(fragment, since, this.#tracing.on && this.#tracing.takes(pending))
+    if (isBegin) {
+      pending.proposed = this.#xids!.next(fragment, since, this.#tracing.on && this.#tracing.takes(pending))
+      if (this.#homes) this.#begins.begun(pending)
+    }
     if (this.#tracing.on) this.#tracing.dispatched(pending, isBegin ? pending.proposed : xid, isBegin)
     this.#forward(pending)
   }
@@ -304,7 +294,7 @@ export class Gateway implements Downstream, IntakeTarget {
     const { strategy } = this.#options
     const all = this.#fragments()
     if (all.length !== this.#ring.getAllGroups().length) this.#ring = shardingStrategy(strategy, all)
-    this.#flock.left = 0
+    this.#begins.changed()
     const homeless = this.#park.takeIf((pending) => pending.fragment === NOWHERE || this.#isFree(pending))
     this.#unpark(homeless, (pending) => this.dispatch(pending))
   }

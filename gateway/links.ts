@@ -2,6 +2,7 @@
 import type { CallOutcome, Client, Downstream, LinkRequest, Place, Upstream } from '../tc-core/wire/link.ts'
 import type { Identity } from '../tc-core/wire/link-dial.ts'
 import * as f from '../tc-core/wire/link-frames.ts'
+import { type LockHomes, tableHomes } from '../tc-core/wire/lock-homes.ts'
 import type { Log } from '../tc-core/wire/log.ts'
 import { every, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
 import { NodeLink, type NodeLinkOwner } from './node-link.ts'
@@ -12,6 +13,8 @@ export interface ClusterView {
   readonly born: string
   readonly version: number
   readonly fragments: number
+  /** See tc-core/wire/lock-homes.ts. */
+  readonly lockParts: number
   readonly members: readonly {
     readonly name: string
     readonly link: string
@@ -61,8 +64,9 @@ export class Links implements Upstream, NodeLinkOwner {
   readonly #leaders = new Map<number, Leading>()
   /** What every node is to know: the resources that each RM connection serves. */
   readonly #rms = new Map<string, Set<string>>()
-  #view: ClusterView = { born: '', version: -1, fragments: 0, members: [] }
+  #view: ClusterView = { born: '', version: -1, fragments: 0, lockParts: 0, members: [] }
   #open: readonly number[] = []
+  tableHomes: LockHomes | null = null
   #closed = false
   #turn = 0
   #checking: (() => void) | null = null
@@ -277,6 +281,7 @@ export class Links implements Upstream, NodeLinkOwner {
       view.born === known.born ? view.version <= known.version : all.some((l) => l.isUp && l.born === known.born)
     if (known.version >= 0 && older) return
     this.#view = view
+    if (view.born !== known.born || view.fragments !== known.fragments) this.tableHomes = tableHomes(view)
     for (const { link } of view.members) this.#link(link)
     this.#prune()
     this.#openChanged()

@@ -19,8 +19,10 @@ export interface Config extends Limits {
   clusterKey: string
   learner: boolean
   fragments: number
+  lockParts: number
   replicas: number
   shardingStrategy: string
+  beginAffinity: string
   logLevel: string
   traceKeep: string
   traceSlow: number

@@ -38,7 +38,7 @@ export async function startNode(config: Config, app: FastifyInstance): Promise<N
     port,
     key: config.clusterKey,
     learner: config.learner,
-    rules: { fragments: config.fragments, replicas: config.replicas },
+    rules: { fragments: config.fragments, lockParts: config.lockParts, replicas: config.replicas },
     settings: { ...config, limits: config },
     snapshots: { records: config.snapshotRecords, bytes: config.snapshotBytes, ms: config.snapshotInterval * 1000 },
     logger: app.log,

@@ -2,6 +2,7 @@
 // --help, the plugin's schema and docs/configuration.md are made of it.
 import { DEFAULT_SETTINGS, DEFAULT_SNAPSHOTS, STORAGE_URLS } from '../tc-core/host/node.ts'
 import { DEFAULT_LIMITS } from '../tc-core/wire/limits.ts'
+import { MAX_LOCK_PARTS } from '../tc-core/wire/lock-homes.ts'
 
 /** The commands that run; `plugin` is what app.register(seata) takes. */
 export type Command = 'start' | 'node' | 'gateway'
@@ -151,6 +152,14 @@ export const OPTIONS: readonly Option[] = [
     ...integer('fragments', 1, 1, 128, 'Fragments of a new cluster; one that exists keeps its own.', CORE),
     defaults: { node: 8 }
   },
+  integer(
+    'lockParts',
+    1,
+    1,
+    MAX_LOCK_PARTS,
+    'Parts that the rows of a table are in, in a new cluster: the locks of each are guarded by one fragment.',
+    CORE
+  ),
   {
     ...integer('replicas', 3, 1, 9, 'Nodes that hold a fragment, or as many as there are.', ['node']),
     commandOnly: true
@@ -161,6 +170,14 @@ export const OPTIONS: readonly Option[] = [
     default: 'consistent-hash',
     values: ['consistent-hash', 'range'],
     doc: 'How transactions are spread over fragments: on a ring with 256 places each, or by equal ranges of a hash.',
+    of: FRONT
+  },
+  {
+    key: 'beginAffinity',
+    type: 'string',
+    default: 'rows',
+    values: ['rows', 'none'],
+    doc: 'Where transactions begin: in the fragment that guards the rows which others of their name locked, while not much waits, or anywhere.',
     of: FRONT
   },
   {

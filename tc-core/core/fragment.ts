@@ -14,6 +14,7 @@ import {
   UnlockRows
 } from '../wire/home.ts'
 import type { Limits } from '../wire/limits.ts'
+import type { LockHomes } from '../wire/lock-homes.ts'
 import type { AnyMessage, MessageOf } from '../wire/message.ts'
 import {
   BranchRegister,
@@ -29,7 +30,7 @@ import { failure } from './answers.ts'
 import { Call, Calls } from './calls.ts'
 import { type Effect, SessionEnded } from './effects.ts'
 import { answerLockQuery, lockRows, rollbacking, unlockRows } from './home.ts'
-import { ALL_HERE, type Homes } from './homes.ts'
+import { ALL_HERE } from './homes.ts'
 import { lockQuery } from './lock-query.ts'
 import type { Input, Outputs, Release, Request } from './outputs.ts'
 import { isUnfinished, resume } from './phase-two.ts'
@@ -58,7 +59,7 @@ export interface Settings {
   /** Ms that an RM has to answer a phase-two request. */
   readonly rpcTcRequestTimeout: number
   /** The fragment that guards a row: the same for ever, and on every node. */
-  readonly homes: Homes
+  readonly homes: LockHomes
   /** Only in tests: a rule that is not kept. */
   readonly without?: Rule
 }

@@ -3,6 +3,7 @@
 import { GlobalStatus, statusName } from '../wire/codes.ts'
 import { type LockResult, LockRows, type Share } from '../wire/home.ts'
 import { MAX_WAITING_FOR_HOMES } from '../wire/limits.ts'
+import { type Birth, type LockHomes, lockHomes } from '../wire/lock-homes.ts'
 import type { MessageOf } from '../wire/message.ts'
 import type { BranchRegister } from '../wire/messages/index.ts'
 import { failure, success } from './answers.ts'
@@ -15,16 +16,16 @@ import { keeps } from './rules.ts'
 import type { Branch, Session } from './session.ts'
 import { dropBranch } from './unlock.ts'
 
-/** Which fragment guards a row. */
-export interface Homes {
-  of(resourceId: string, table: string, pk: string): number
-}
-
 /** No fragment's number: the one that asks. */
 const HERE = -1
 
 /** Every fragment guards the rows of its own transactions: right only where there is no other. */
-export const ALL_HERE: Homes = { of: () => HERE }
+export const ALL_HERE: LockHomes = { of: () => HERE }
+
+/** The homes of a cluster's rows. */
+export function homesOf(birth: Birth): LockHomes {
+  return birth.fragments > 1 ? lockHomes(birth) : ALL_HERE
+}
 
 const NONE: ReadonlyMap<number, Row[]> = new Map()
 

@@ -1,16 +1,18 @@
-// How many fragments a store was born with: written once, and from then on the same for whoever opens it. Rows have their homes by it.
+// What a store was born with: how many fragments, and in how many parts a table's rows are. Written once, and from then on the same for whoever
+// opens it: rows have their homes by it.
 import { Abandoned } from '../replication/slot.ts'
-import { FragmentsCreated } from '../scheduler/meta.ts'
+import { born } from '../scheduler/place.ts'
 import type { Storage } from '../storage/port.ts'
 import { SeataError } from '../wire/errors.ts'
+import type { Birth } from '../wire/lock-homes.ts'
 import { systemRuntime } from '../wire/runtime.ts'
 import { MetaLog } from './meta-log.ts'
 
 /** A store that does not answer for so long at the start is not opened, ms. */
 const PATIENCE_MS = 5_000
 
-/** Resolves with the number of fragments, `wanted` where there are none yet. Rejects with SEATA_STORE_OPEN_FAILED. */
-export async function fragmentsOf(storage: Storage, cluster: string, node: string, wanted: number): Promise<number> {
+/** Resolves with what it was born with, `wanted` where there is nothing yet. Rejects with SEATA_STORE_OPEN_FAILED. */
+export async function birthOf(storage: Storage, cluster: string, node: string, wanted: Birth): Promise<Birth> {
   const until = systemRuntime.now() + PATIENCE_MS
   let trouble = ''
   const log = new MetaLog({
@@ -26,10 +28,11 @@ export async function fragmentsOf(storage: Storage, cluster: string, node: strin
     abandoned: () => systemRuntime.now() > until
   })
   try {
-    await log.change((meta) => (meta.fragments === 0 ? [{ type: FragmentsCreated.code, count: wanted }] : []))
+    await log.change((meta) => (meta.fragments === 0 ? born(wanted) : []))
   } catch (error) {
     if (!(error instanceof Abandoned)) throw error
     throw new SeataError('SEATA_STORE_OPEN_FAILED', [storage.url, trouble], error)
   }
-  return log.meta.fragments
+  const { fragments, lockParts } = log.meta
+  return { fragments, lockParts }
 }

@@ -1,7 +1,7 @@
 // A node of a cluster: joins it, holds its replicas, and talks to gateways and other nodes over links.
 import type { AddressInfo } from 'node:net'
 import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
-import type { Homes } from '../core/homes.ts'
+import { homesOf } from '../core/homes.ts'
 import type { Rule } from '../replication/rules.ts'
 import type { Member, Meta } from '../scheduler/meta.ts'
 import { join, type PlacementRules } from '../scheduler/place.ts'
@@ -11,6 +11,7 @@ import { Writer } from '../wire/bytes.ts'
 import { type HomeMessage, RowsFreed, readHomeMessage, writeHomeMessage } from '../wire/home.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import * as f from '../wire/link-frames.ts'
+import type { LockHomes } from '../wire/lock-homes.ts'
 import type { Log } from '../wire/log.ts'
 import { type Runtime, systemRuntime } from '../wire/runtime.ts'
 import type { Tracing } from '../wire/tracing.ts'
@@ -18,7 +19,6 @@ import type { NodeFigures } from './figures.ts'
 import { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'
 import { GatewayEnd } from './gateway-end.ts'
-import { homesOf } from './homes.ts'
 import { type LinkEnd, LinkServer } from './link-server.ts'
 import { Membership } from './membership.ts'
 import { MetaLog } from './meta-log.ts'
@@ -86,7 +86,7 @@ export class ClusterNode {
   readonly #pulse: Pulse
   readonly #replicas: Replicas
   readonly #scratch = new Writer(1024)
-  #homes: Homes | null = null
+  #homes: LockHomes | null = null
   #address: AddressInfo | null = null
   /** What others are told to dial. */
   #link = ''
@@ -168,7 +168,7 @@ export class ClusterNode {
   #create(fragment: number, meta: Meta): FragmentHost {
     const { cluster, name, storage, settings, snapshots, logger, tracing, figures, inflight, without } = this.#options
     // The same for all, and for ever.
-    this.#homes ??= homesOf(meta.fragments)
+    this.#homes ??= homesOf(meta)
     return new FragmentHost({
       cluster,
       fragment,
@@ -248,7 +248,8 @@ export class ClusterNode {
 
   #view(): f.LinkFrame {
     const { meta, version, born } = this.#metaLog
-    const view = { born, version, fragments: meta.fragments, members: [...meta.members.values()] }
+    const { fragments, lockParts } = meta
+    const view = { born, version, fragments, lockParts, members: [...meta.members.values()] }
     return { type: f.View.code, json: JSON.stringify(view) }
   }
 

@@ -1,17 +1,18 @@
 // A tc-core node: a store, the fragments it holds, and what gateways ask of it.
 import { DEFAULT_SETTINGS, type Settings } from '../core/fragment.ts'
+import { homesOf } from '../core/homes.ts'
 import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/port.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import type { Downstream, LinkRequest, Upstream } from '../wire/link.ts'
+import { type LockHomes, tableHomes } from '../wire/lock-homes.ts'
 import type { Log } from '../wire/log.ts'
 import { type Runtime, systemRuntime } from '../wire/runtime.ts'
 import type { Tracing } from '../wire/tracing.ts'
-import { fragmentsOf } from './birth.ts'
+import { birthOf } from './birth.ts'
 import type { NodeFigures } from './figures.ts'
 import { FragmentHost } from './fragment-host.ts'
 import type { FragmentHealth } from './fragment-options.ts'
-import { homesOf } from './homes.ts'
 import type { SnapshotPolicy } from './snapshots.ts'
 
 export { DEFAULT_SETTINGS } from '../core/fragment.ts'
@@ -22,6 +23,8 @@ export interface NodeOptions {
   /** Name of this node, for people. */
   readonly name: string
   readonly fragments: number
+  /** Of a new store, default 1: see wire/lock-homes.ts. */
+  readonly lockParts?: number
   readonly settings?: Partial<Settings>
   readonly snapshots?: Partial<SnapshotPolicy>
   readonly logger: Log
@@ -52,16 +55,17 @@ export class Node implements Upstream {
   readonly #ownsStorage: boolean
   readonly #hosts: readonly FragmentHost[]
   readonly #open: readonly number[]
+  readonly tableHomes: LockHomes | null
 
   /** Opens the store; rejects with SEATA_STORE_OPEN_FAILED. */
   static async open(options: NodeOptions & { readonly kv: string }): Promise<Node> {
     const { kv, cluster, name, fragments: wanted, logger } = options
     const storage = await openStorage(kv)
     try {
-      const fragments = await fragmentsOf(storage, cluster, name, wanted)
-      if (fragments !== wanted)
-        logger.warn({ fragments, wanted }, 'the store was born with another number of fragments')
-      return new Node({ ...options, fragments, storage }, true)
+      const birth = await birthOf(storage, cluster, name, { fragments: wanted, lockParts: options.lockParts ?? 1 })
+      if (birth.fragments !== wanted)
+        logger.warn({ fragments: birth.fragments, wanted }, 'the store was born with another number of fragments')
+      return new Node({ ...options, ...birth, storage }, true)
     } catch (error) {
       await storage.close()
       throw error
@@ -73,7 +77,9 @@ export class Node implements Upstream {
     this.#storage = options.figures?.measured(options.storage) ?? options.storage
     const clock = options.runtime ?? systemRuntime
     const writer = clock.id()
-    const homes = homesOf(options.fragments)
+    const birth = { fragments: options.fragments, lockParts: options.lockParts ?? 1 }
+    const homes = homesOf(birth)
+    this.tableHomes = tableHomes(birth)
     this.#open = Array.from({ length: options.fragments }, (_, fragment) => fragment)
     this.#hosts = this.#open.map(
       (fragment) =>

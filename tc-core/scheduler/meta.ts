@@ -10,6 +10,8 @@ export const NodeLeft = table(2, 'nodeLeft', { name: str16 })
 export const FragmentsCreated = table(3, 'fragmentsCreated', { count: u16 })
 /** The replicas of a fragment by name, a comma between two: who comes first is to lead it, the others take over in this order. */
 export const Placed = table(4, 'placed', { fragment: u16, nodes: str16 })
+/** In how many parts the rows of a table are: see wire/lock-homes.ts. Clusters that were born before there were parts have no such record. */
+export const TablesParted = table(6, 'tablesParted', { parts: u16 })
 /** What a member is for from now on: its place in ROLES. */
 export const NodeRole = table(5, 'nodeRole', { name: str16, role: u8 })
 
@@ -20,7 +22,7 @@ export const NodeRole = table(5, 'nodeRole', { name: str16, role: u8 })
 export const ROLES = ['member', 'learner', 'draining'] as const
 export type Role = (typeof ROLES)[number]
 
-const effects = new Registry([NodeJoined, NodeLeft, FragmentsCreated, Placed, NodeRole])
+const effects = new Registry([NodeJoined, NodeLeft, FragmentsCreated, Placed, NodeRole, TablesParted])
 export type MetaEffect = MessageOf<(typeof effects.tables)[number]>
 
 const DIALECT: Dialect = { version: 1, shortMsg: false }
@@ -38,6 +40,7 @@ export class Meta {
   /** In the order in which they joined. */
   readonly members = new Map<string, Member>()
   fragments = 0
+  lockParts = 0
   /** Names, the one that is to lead first. */
   readonly placement = new Map<number, readonly string[]>()
 
@@ -58,6 +61,9 @@ export class Meta {
         return
       case FragmentsCreated.code:
         this.fragments = effect.count
+        return
+      case TablesParted.code:
+        this.lockParts = effect.parts
         return
       case Placed.code:
         this.placement.set(effect.fragment, effect.nodes === '' ? [] : effect.nodes.split(','))

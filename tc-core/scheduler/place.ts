@@ -1,4 +1,5 @@
 // Where fragments go: pure decisions over the members and the placement as it is.
+import type { Birth } from '../wire/lock-homes.ts'
 import {
   FragmentsCreated,
   type Member,
@@ -9,14 +10,22 @@ import {
   NodeRole,
   Placed,
   ROLES,
-  type Role
+  type Role,
+  TablesParted
 } from './meta.ts'
 
-export interface PlacementRules {
-  /** Fragments of a cluster at its birth. */
-  readonly fragments: number
+/** What a cluster is born with counts at its birth only. */
+export interface PlacementRules extends Birth {
   /** Replicas of a fragment, or as many as there are nodes. */
   readonly replicas: number
+}
+
+/** What is to be logged at a cluster's birth. */
+export function born({ fragments, lockParts }: Birth): MetaEffect[] {
+  return [
+    { type: FragmentsCreated.code, count: fragments },
+    { type: TablesParted.code, parts: lockParts }
+  ]
 }
 
 /**
@@ -31,7 +40,7 @@ export function join(meta: Meta, member: Omit<Member, 'role'>, rules: PlacementR
   const before = known?.role ?? 'member'
   const role = learner ? (known?.role ?? 'learner') : before === 'learner' ? 'member' : before
   if (role !== before) effects.push({ type: NodeRole.code, name, role: ROLES.indexOf(role) })
-  if (meta.fragments === 0) effects.push({ type: FragmentsCreated.code, count: rules.fragments })
+  if (meta.fragments === 0) effects.push(...born(rules))
   return [...effects, ...placed(meta, members(meta, name, role), meta.fragments || rules.fragments, rules.replicas)]
 }
 

@@ -1,5 +1,6 @@
 // What passes between a gateway and the nodes: requests up, phase-two calls down. In one process these are the calls themselves.
 import type { Dialect } from './fields.ts'
+import type { LockHomes } from './lock-homes.ts'
 
 /** A client connection, as it registered. */
 export interface Client {
@@ -99,6 +100,8 @@ export interface Upstream {
   serves(fragment: number): boolean
   /** Whether there is such a fragment. */
   exists(fragment: number): boolean
+  /** Where the rows of a table are guarded; null where they have several homes, or it is not known, or all are guarded where they are locked. */
+  readonly tableHomes: LockHomes | null
   /** Set by the gateway. */
   downstream: Downstream | null
 }

@@ -2,7 +2,6 @@
 // leaders are replaced and live on, clients send requests again. A judge watches.
 import { readEffects } from '../../tc-core/core/effects.ts'
 import type { Settings } from '../../tc-core/core/fragment.ts'
-import type { Homes } from '../../tc-core/core/homes.ts'
 import type { Outputs, Release } from '../../tc-core/core/outputs.ts'
 import type { Rule } from '../../tc-core/core/rules.ts'
 import { stateHash } from '../../tc-core/core/snapshot.ts'
@@ -11,6 +10,7 @@ import { Writer } from '../../tc-core/wire/bytes.ts'
 import { BranchStatus, GlobalStatus } from '../../tc-core/wire/codes.ts'
 import { readHomeMessage, writeHomeMessage } from '../../tc-core/wire/home.ts'
 import type { BranchCall } from '../../tc-core/wire/link.ts'
+import type { LockHomes } from '../../tc-core/wire/lock-homes.ts'
 import { type Ask, Clients, type Sending, sendingOf } from './clients.ts'
 import type { Answer } from './harness.ts'
 import { Breach, Judge } from './judge.ts'
@@ -47,7 +47,7 @@ export interface WorldOptions {
 }
 
 const FRAGMENTS = 3
-const HOMES: Homes = { of: (_resourceId, _table, pk) => Number(pk) % FRAGMENTS }
+const HOMES: LockHomes = { of: (_resourceId, _table, pk) => Number(pk) % FRAGMENTS }
 const scratch = new Writer()
 
 export class World {

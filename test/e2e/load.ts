@@ -7,6 +7,8 @@ import type { Decision, Judge } from './judge.ts'
 const AT_RESOURCE = 'jdbc:db'
 const TCC_RESOURCE = 'tcc'
 const ROWS = 120
+/** Of which each row is in one: together they have their homes in many fragments. */
+const TABLES = 16
 /** Ms after which a transaction that its TM gave up is rolled back. */
 const TIMEOUT_MS = 5_000
 
@@ -120,7 +122,7 @@ export class Load {
   async #register(xid: string): Promise<boolean> {
     const at = this.#r.next() < 0.5
     const rows = at ? Array.from({ length: 1 + this.#r.below(3) }, () => `${this.#r.below(ROWS)}`) : []
-    const lockKey = at ? `t:${rows.join(',')}` : ''
+    const lockKey = rows.map((row) => `t${Number(row) % TABLES}:${row}`).join(';')
     const branchType = at ? BranchType.AT : BranchType.TCC
     const rm = await this.#client('rm')
     const answer = await rm.register(xid, at ? AT_RESOURCE : TCC_RESOURCE, branchType, lockKey)

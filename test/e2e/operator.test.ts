@@ -33,10 +33,10 @@ test('M9, T17: nodes are drained and removed by command, at a node and through a
   await more()
   const at = (port: number) => ['--at', `127.0.0.1:${port}`]
   const n1 = cluster.nodes.get('n1')!
-  t.like(await command(t, ['leave', 'n4', ...at(n1.httpPort)]), {
-    code: 1,
-    text: 'fastify-seata: n4 lives and holds 6 replicas: drain it first, or stop it\n'
-  })
+  // How many they are is told by n4 itself from time to time.
+  const tooEarly = await command(t, ['leave', 'n4', ...at(n1.httpPort)])
+  t.is(tooEarly.code, 1)
+  t.regex(tooEarly.text, /^fastify-seata: n4 lives and holds \d replicas: drain it first, or stop it\n$/)
   t.regex((await command(t, ['drain', 'n4', ...at(gateway.httpPort)])).text, /^n4 is drained: /)
   await more()
   t.is((await command(t, ['leave', 'n4', ...at(gateway.httpPort)])).text, 'n4 has left the cluster\n')

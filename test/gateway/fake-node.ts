@@ -181,6 +181,7 @@ export async function startGateway(
     drain: 0,
     port: 0,
     strategy: 'consistent-hash',
+    nearRows: true,
     limits: { ...DEFAULT_LIMITS, ...limits },
     upstream: links,
     logger,

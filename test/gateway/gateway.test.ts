@@ -6,6 +6,7 @@ import { Writer } from '../../tc-core/wire/bytes.ts'
 import { errorMessage } from '../../tc-core/wire/errors.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../tc-core/wire/limits.ts'
 import type { LinkRequest, Upstream } from '../../tc-core/wire/link.ts'
+import type { LockHomes } from '../../tc-core/wire/lock-homes.ts'
 import { writeBody } from '../../tc-core/wire/messages/index.ts'
 import { systemRuntime } from '../../tc-core/wire/runtime.ts'
 import { frameOf, identity, RawClient } from '../client/raw.ts'
@@ -15,6 +16,7 @@ type T = { teardown(then: () => unknown): void }
 
 class FakeUpstream implements Upstream {
   downstream = null
+  tableHomes: LockHomes | null = null
   serving = true
   readonly requests: (LinkRequest & { body: string })[] = []
   /** What becomes of a request; by default a begin is answered with its proposal. */
@@ -54,6 +56,7 @@ async function start(t: T, limits: Partial<Limits> = {}, drain = 0) {
     port: 0,
     advertise: '10.1.1.1:8091',
     strategy: 'consistent-hash',
+    nearRows: true,
     limits: { ...DEFAULT_LIMITS, ...limits },
     upstream,
     logger,

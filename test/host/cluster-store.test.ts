@@ -34,7 +34,7 @@ function fragile(cluster: TestCluster) {
 for (const how of ['fail', 'hang'] as const) {
   const title = how === 'fail' ? 'fails' : 'hangs'
   test(`R12: a leader whose store ${title} leads no more, another does, and it acknowledges nothing more when it is mended`, async (t) => {
-    const cluster = new TestCluster(t, { fragments: 2, replicas: 2 })
+    const cluster = new TestCluster(t, { fragments: 2, lockParts: 1, replicas: 2 })
     const store = fragile(cluster)
     const bad = await cluster.node('n1', { storage: store.storage })
     await cluster.node('n2')
@@ -61,7 +61,7 @@ for (const how of ['fail', 'hang'] as const) {
 }
 
 test('M22: the store takes nothing of one fragment: others go on, its transactions wait and continue', async (t) => {
-  const cluster = new TestCluster(t, { fragments: 4, replicas: 2 })
+  const cluster = new TestCluster(t, { fragments: 4, lockParts: 1, replicas: 2 })
   let blocked = false
   const storage = () =>
     controlled(cluster.data, {
@@ -99,7 +99,7 @@ test('M22: the store takes nothing of one fragment: others go on, its transactio
 })
 
 test('a replica that no record is pushed to catches up by itself', async (t) => {
-  const cluster = new TestCluster(t, { fragments: 2, replicas: 3 })
+  const cluster = new TestCluster(t, { fragments: 2, lockParts: 1, replicas: 3 })
   await cluster.node('n1')
   await cluster.node('n2')
   // Nobody listens there: the others never reach it, and hold it for dead.
@@ -120,7 +120,7 @@ test('a replica that no record is pushed to catches up by itself', async (t) => 
 })
 
 test('T9: a leader that hears of nobody finds out by itself that another leads', async (t) => {
-  const cluster = new TestCluster(t, { fragments: 2, replicas: 2 })
+  const cluster = new TestCluster(t, { fragments: 2, lockParts: 1, replicas: 2 })
   const first = await cluster.node('n1', { advertise: '127.0.0.1:9' })
   await cluster.led()
   // It cannot reach the first one either, holds it for dead, and takes over.
@@ -132,7 +132,7 @@ test('T9: a leader that hears of nobody finds out by itself that another leads',
 })
 
 test('a replica that missed some records reads them with the next one that comes, and keeps up under load', async (t) => {
-  const cluster = new TestCluster(t, { fragments: 1, replicas: 2 })
+  const cluster = new TestCluster(t, { fragments: 1, lockParts: 1, replicas: 2 })
   await cluster.node('n1')
   const { client } = await cluster.gateway()
   const c = await client()
@@ -163,7 +163,7 @@ test('a replica that missed some records reads them with the next one that comes
 })
 
 test('a cluster whose store is away for all comes back by itself, and loses nothing', async (t) => {
-  const cluster = new TestCluster(t, { fragments: 2, replicas: 2 })
+  const cluster = new TestCluster(t, { fragments: 2, lockParts: 1, replicas: 2 })
   const stores = ['n1', 'n2'].map((name) => ({ name, store: fragile(cluster) }))
   for (const { name, store } of stores) await cluster.node(name, { storage: store.storage })
   await cluster.settled()

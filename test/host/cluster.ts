@@ -24,7 +24,7 @@ export class TestCluster {
   readonly #t: T
   readonly #rules
 
-  constructor(t: T, rules = { fragments: 8, replicas: 3 }) {
+  constructor(t: T, rules = { fragments: 8, lockParts: 1, replicas: 3 }) {
     this.#t = t
     this.#rules = rules
   }
@@ -106,6 +106,7 @@ export class TestCluster {
       drain: 0,
       port: 0,
       strategy: 'consistent-hash',
+      nearRows: true,
       limits: DEFAULT_LIMITS,
       upstream: links,
       logger: this.log,
@@ -155,7 +156,8 @@ export class Load {
   async #run(caller: number): Promise<void> {
     for (let n = 0; !this.#stopped; n++) {
       try {
-        await this.#transaction(`t:${caller}-${n}`)
+        // Of many tables, so that every fragment guards some of the rows.
+        await this.#transaction(`t${n % 16}:${caller}-${n}`)
       } catch (error) {
         this.failures.push((error as Error).message)
       }

@@ -22,7 +22,7 @@ for (const order of [
   test.serial(
     `R18: three nodes that start at the same time, ${order.join()}: every fragment is led soon, and the log tells how`,
     async (t) => {
-      const cluster = new TestCluster(t, { fragments: 4, replicas: 3 })
+      const cluster = new TestCluster(t, { fragments: 4, lockParts: 1, replicas: 3 })
       const at = performance.now()
       await Promise.all(order.map((name) => cluster.node(name, { snapshots: { records: 20 } })))
       await cluster.led()
@@ -53,7 +53,7 @@ for (const fragments of [3, 16, 64]) {
   test.serial(
     `M1: ${fragments} fragments on three nodes: each has a leader, leads are even, and two nodes share one link a direction`,
     async (t) => {
-      const cluster = new TestCluster(t, { fragments, replicas: 3 })
+      const cluster = new TestCluster(t, { fragments, lockParts: 1, replicas: 3 })
       for (const name of ['n1', 'n2', 'n3']) await cluster.node(name)
       await cluster.settled()
       t.is(

@@ -8,7 +8,7 @@ import { controlled, eventually } from './harness.ts'
 
 type T = { teardown(then: () => unknown): void }
 
-async function start(t: T, names: readonly string[], rules = { fragments: 8, replicas: 3 }) {
+async function start(t: T, names: readonly string[], rules = { fragments: 8, lockParts: 1, replicas: 3 }) {
   const cluster = new TestCluster(t, rules)
   for (const name of names) await cluster.node(name)
   await cluster.settled()
@@ -29,7 +29,7 @@ async function drained(node: ClusterNode, name: string): Promise<void> {
 }
 
 test('M3, R4: a learner follows every fragment, never leads, is told to gateways, and leads when it is promoted', async (t) => {
-  const { cluster, links, client, load } = await start(t, ['n1', 'n2'], { fragments: 4, replicas: 2 })
+  const { cluster, links, client, load } = await start(t, ['n1', 'n2'], { fragments: 4, lockParts: 1, replicas: 2 })
   const learner = await cluster.node('l1', { learner: true })
   const running = load()
   await running.through(100)
@@ -58,7 +58,7 @@ test('M3, R4: a learner follows every fragment, never leads, is told to gateways
 })
 
 test('M3: a learner that starts without being told to be one is promoted, one that was promoted stays so', async (t) => {
-  const { cluster } = await start(t, ['n1'], { fragments: 4, replicas: 2 })
+  const { cluster } = await start(t, ['n1'], { fragments: 4, lockParts: 1, replicas: 2 })
   await cluster.node('l1', { learner: true })
   await cluster.stop('l1')
   const again = await cluster.node('l1', { learner: true })
@@ -119,7 +119,7 @@ test('M9: a dead node is removed for good, the others get its replicas, and who 
 })
 
 test('with one replica of each, the leader leads on until who is to take over has caught up', async (t) => {
-  const { cluster, load } = await start(t, ['n1'], { fragments: 4, replicas: 1 })
+  const { cluster, load } = await start(t, ['n1'], { fragments: 4, lockParts: 1, replicas: 1 })
   // It takes its time to read what it is to hold.
   const storage = controlled(cluster.data, {
     before: (kind, key) =>
@@ -152,7 +152,7 @@ test('with one replica of each, the leader leads on until who is to take over ha
 })
 
 test('what cannot be is refused in words', async (t) => {
-  const { cluster } = await start(t, ['n1'], { fragments: 2, replicas: 2 })
+  const { cluster } = await start(t, ['n1'], { fragments: 2, lockParts: 1, replicas: 2 })
   const { membership } = cluster.nodes.get('n1')!
   const learner = await cluster.node('l1', { learner: true })
   const only = /^not now: n1 is the only node that can lead: nobody is there to take its fragments$/

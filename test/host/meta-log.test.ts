@@ -12,7 +12,7 @@ import { type Random, random } from '../core/random.ts'
 import { controlled, eventually } from './harness.ts'
 
 const keys = new Keys('test', 'meta')
-const rules = { fragments: 4, replicas: 3 }
+const rules = { fragments: 4, lockParts: 1, replicas: 3 }
 const member = (name: string) => ({ name, link: `${name}:9091`, http: `${name}:7191` })
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 

@@ -1,7 +1,9 @@
 // What is there after a failure: from snapshots, from the log, on nodes that lost everything, and for clients whose leader died.
+
 import test from 'ava'
 import type { ClusterNode } from '../../tc-core/host/cluster-node.ts'
 import { decodeRecord } from '../../tc-core/replication/record.ts'
+import type { PlacementRules } from '../../tc-core/scheduler/place.ts'
 import { MemoryData } from '../../tc-core/storage/memory.ts'
 import { BranchStatus, BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
 import { fragmentOf } from '../../tc-core/wire/xid.ts'
@@ -12,7 +14,7 @@ type T = { teardown(then: () => unknown): void }
 
 const SNAPSHOTS = { snapshots: { records: 30 } }
 
-async function start(t: T, names: readonly string[], rules: { fragments: number; replicas: number }, options = {}) {
+async function start(t: T, names: readonly string[], rules: PlacementRules, options = {}) {
   const cluster = new TestCluster(t, rules)
   for (const name of names) await cluster.node(name, options)
   await cluster.settled()
@@ -49,7 +51,7 @@ const same = (a: ClusterNode, b: ClusterNode, fragment = 0) => {
 const follows = (cluster: TestCluster) => cluster.log.lines.filter(({ text }) => text === 'follows the fragment')
 
 test('R9, R10: a replica begins with the newest snapshot and reads on after it; one that has only the log gets the same state', async (t) => {
-  const started = await start(t, ['n1'], { fragments: 1, replicas: 3 }, SNAPSHOTS)
+  const started = await start(t, ['n1'], { fragments: 1, lockParts: 1, replicas: 3 }, SNAPSHOTS)
   const { cluster, load } = started
   const leader = cluster.nodes.get('n1')!
   await leaveOpen(started, 20)
@@ -84,7 +86,12 @@ test('R9, R10: a replica begins with the newest snapshot and reads on after it; 
 })
 
 test('R10: a record that is damaged in the store stops who has yet to read it, and the next snapshot of the others mends that', async (t) => {
-  const started = await start(t, ['n1', 'n2'], { fragments: 1, replicas: 2 }, { snapshots: { records: 200 } })
+  const started = await start(
+    t,
+    ['n1', 'n2'],
+    { fragments: 1, lockParts: 1, replicas: 2 },
+    { snapshots: { records: 200 } }
+  )
   const { cluster, load } = started
   const leader = cluster.nodes.get(cluster.leaders[0]!)!
   const other = leader.health.name === 'n1' ? 'n2' : 'n1'
@@ -106,7 +113,7 @@ test('R10: a record that is damaged in the store stops who has yet to read it, a
 })
 
 test('R11: a node that has lost everything comes back under load by way of a snapshot, catches up, and leads when it is the last', async (t) => {
-  const started = await start(t, ['n1', 'n2', 'n3'], { fragments: 4, replicas: 3 }, SNAPSHOTS)
+  const started = await start(t, ['n1', 'n2', 'n3'], { fragments: 4, lockParts: 1, replicas: 3 }, SNAPSHOTS)
   const { cluster, client, load } = started
   const open = await leaveOpen(started, 20)
   cluster.kill('n3')
@@ -135,7 +142,7 @@ test('R11: a node that has lost everything comes back under load by way of a sna
 })
 
 test('T12: the leader is killed right after each acknowledgement, and what was acknowledged is there', async (t) => {
-  const { cluster, client } = await start(t, ['n1', 'n2', 'n3'], { fragments: 4, replicas: 3 })
+  const { cluster, client } = await start(t, ['n1', 'n2', 'n3'], { fragments: 4, lockParts: 1, replicas: 3 })
   const ports = portsOf(cluster)
   const strike = async (xid: string) => {
     const leader = cluster.leaders[fragmentOf(xid)]!
@@ -172,7 +179,7 @@ test('T12: the leader is killed right after each acknowledgement, and what was a
 })
 
 test('R13: with no leader left a client is told so in time, rolls back when there is one again, and no row stays locked', async (t) => {
-  const { cluster, client } = await start(t, ['n1', 'n2'], { fragments: 2, replicas: 2 })
+  const { cluster, client } = await start(t, ['n1', 'n2'], { fragments: 2, lockParts: 1, replicas: 2 })
   const { xid } = await client.begin()
   t.is((await client.register(xid, 'db', BranchType.AT, 't:1')).resultCode, 1)
   const ports = portsOf(cluster)
@@ -196,7 +203,12 @@ test('R13: with no leader left a client is told so in time, rolls back when ther
 })
 
 test('M20: a cluster of one fragment: its leader is killed and stopped in turn, and nobody hears of it', async (t) => {
-  const { cluster, client, load } = await start(t, ['n1', 'n2', 'n3'], { fragments: 1, replicas: 3 }, SNAPSHOTS)
+  const { cluster, client, load } = await start(
+    t,
+    ['n1', 'n2', 'n3'],
+    { fragments: 1, lockParts: 1, replicas: 3 },
+    SNAPSHOTS
+  )
   const running = load()
   for (const how of ['kill', 'stop', 'kill', 'stop'] as const) {
     await running.through(100)
@@ -212,7 +224,7 @@ test('M20: a cluster of one fragment: its leader is killed and stopped in turn, 
 })
 
 test('M10: what falls due falls due at the leader alone: one call a branch, and no other node writes', async (t) => {
-  const { cluster, client } = await start(t, ['n1', 'n2', 'n3'], { fragments: 8, replicas: 3 })
+  const { cluster, client } = await start(t, ['n1', 'n2', 'n3'], { fragments: 8, lockParts: 1, replicas: 3 })
   const { leaders } = cluster
   const before = new Set(cluster.data.values.keys())
   const calls = new Map<string, number>()
@@ -223,7 +235,7 @@ test('M10: what falls due falls due at the leader alone: one call a branch, and 
   const xids: string[] = []
   for (let i = 0; i < 30; i++) {
     const { xid } = await client.begin('short', 400)
-    t.is((await client.register(xid, 'db', BranchType.AT, `t:${i}`)).resultCode, 1)
+    t.is((await client.register(xid, 'db', BranchType.AT, `t${i}:1`)).resultCode, 1)
     xids.push(xid)
   }
   await eventually(() => calls.size === 30, 'the time of all being up')

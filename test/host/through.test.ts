@@ -60,14 +60,14 @@ for (const key of ['', 'a secret']) {
         const { xid, resultCode } = await c.begin()
         t.is(resultCode, 1)
         fragments.add(Number(BigInt(xid.slice(xid.lastIndexOf(':') + 1)) >> 53n))
-        const branch = await c.register(xid, 'db', BranchType.AT, `t:${only}-${i}`)
+        const branch = await c.register(xid, 'db', BranchType.AT, `t${i % 32}:${only}-${i}`)
         t.is(branch.resultCode, 1)
         const { branchId } = branch
         const more = { xid, branchId, branchType: BranchType.AT, resourceId: 'db', applicationData: '', extraData: '' }
         for (const message of [
           { type: 13, status: BranchStatus.PhaseOne_Done, ...more },
           { type: 15, ...more },
-          { type: 21, lockKey: `t:${only}-${i}`, ...more }
+          { type: 21, lockKey: `t${i % 32}:${only}-${i}`, ...more }
         ]) {
           const answer = await c.request<any>(message)
           t.is(answer.type, message.type + 1)

@@ -19,9 +19,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** What a room may take from npm. Node's own modules are free, but for the core. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  'tc-core/wire': ['@napi-rs/lzma', '@opentelemetry/api', 'protobufjs', 'seek-bzip'],
+  'tc-core/wire': ['@napi-rs/lzma', '@opentelemetry/api', 'hashring', 'protobufjs', 'seek-bzip'],
   'tc-core/storage': ['@grpc/grpc-js', 'lmdb', 'protobufjs', 'redis'],
-  'tc-core/host': ['@opentelemetry/api', 'hashring'],
+  'tc-core/host': ['@opentelemetry/api'],
   gateway: ['@fastify/http-proxy', '@opentelemetry/api', 'fastify', 'hashring'],
   plugin: [
     '@opentelemetry/api',

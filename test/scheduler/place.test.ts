@@ -5,7 +5,7 @@ import { Meta, type MetaEffect, readMeta, writeMeta } from '../../tc-core/schedu
 import { become, join, leave, place } from '../../tc-core/scheduler/place.ts'
 import { Writer } from '../../tc-core/wire/bytes.ts'
 
-const rules = { fragments: 8, replicas: 3 }
+const rules = { fragments: 8, lockParts: 1, replicas: 3 }
 const member = (name: string) => ({ name, link: `${name}:9091`, http: `${name}:7191` })
 
 /** Through the bytes, as the log does it. */

@@ -2,12 +2,12 @@
 import { Gateway } from '../../gateway/gateway.ts'
 import { Links } from '../../gateway/links.ts'
 import type { Settings } from '../../tc-core/core/fragment.ts'
-import type { Homes } from '../../tc-core/core/homes.ts'
+import { homesOf } from '../../tc-core/core/homes.ts'
 import { ClusterNode } from '../../tc-core/host/cluster-node.ts'
-import { homesOf } from '../../tc-core/host/homes.ts'
 import type { SnapshotPolicy } from '../../tc-core/host/snapshots.ts'
 import type { Rule } from '../../tc-core/replication/rules.ts'
 import { DEFAULT_LIMITS } from '../../tc-core/wire/limits.ts'
+import type { LockHomes } from '../../tc-core/wire/lock-homes.ts'
 import type { Log } from '../../tc-core/wire/log.ts'
 import type { Random } from '../core/random.ts'
 import type { Kv } from './kv.ts'
@@ -18,6 +18,8 @@ export interface ClusterOptions {
   readonly nodes: number
   readonly gateways: number
   readonly fragments: number
+  /** 0: rows of one table have several homes. 1: they have one, and transactions begin there. */
+  readonly lockParts: 0 | 1
   readonly inflight: number
   readonly snapshots: Partial<SnapshotPolicy>
   readonly settings: Partial<Settings>
@@ -66,7 +68,7 @@ export class Slot<P> {
 }
 
 /** The same homes, without the hashing: rows are few here, and come again and again. */
-function remembered(homes: Homes): Homes {
+function remembered(homes: LockHomes): LockHomes {
   const known = new Map<string, number>()
   return {
     of(resourceId, table, pk) {
@@ -92,7 +94,7 @@ export class Cluster {
   readonly #kv: Kv
   readonly #logger: (machine: Machine) => Log
   readonly #failed: (error: unknown) => void
-  readonly #homes: Homes
+  readonly #homes: LockHomes
 
   constructor(
     network: Network,
@@ -108,7 +110,7 @@ export class Cluster {
     this.#kv = kv
     this.#logger = logger
     this.#failed = failed
-    this.#homes = remembered(homesOf(options.fragments))
+    this.#homes = remembered(homesOf(options))
     const slots = <P>(count: number, name: string, net: string, open: (machine: Machine) => P) =>
       Array.from({ length: count }, (_, i) => new Slot(this, `${name}${i}`, `10.0.${net}.${i + 1}`, open))
     this.nodes = slots(options.nodes, 'node', '1', (machine) => this.#node(machine))
@@ -120,7 +122,7 @@ export class Cluster {
   }
 
   #node(machine: Machine): ClusterNode {
-    const { fragments, inflight, snapshots, without } = this.options
+    const { fragments, lockParts, inflight, snapshots, without } = this.options
     const settings = { ...this.options.settings, homes: this.#homes }
     const node = new ClusterNode({
       cluster: 'sim',
@@ -128,7 +130,7 @@ export class Cluster {
       storage: this.#kv.storage(machine),
       host: machine.host,
       port: LINK_PORT,
-      rules: { fragments, replicas: 3 },
+      rules: { fragments, lockParts, replicas: 3 },
       settings,
       snapshots,
       inflight,
@@ -151,6 +153,7 @@ export class Cluster {
       host: machine.host,
       port: SEATA_PORT,
       strategy: 'consistent-hash',
+      nearRows: true,
       limits: DEFAULT_LIMITS,
       upstream: links,
       logger,

@@ -51,7 +51,16 @@ export class Steady {
     const network = new Network(this.time, chance(1))
     this.kv = new BlockedKv(network, chance(2), true, () => {})
     this.kv.weather = { lost: 0, applied: 0, late: 0, slow: 0, silent: false }
-    const options = { nodes: 3, gateways: 2, fragments, inflight: 1, snapshots: {}, settings: {}, without: undefined }
+    const options = {
+      nodes: 3,
+      gateways: 2,
+      fragments,
+      lockParts: 0 as const,
+      inflight: 1,
+      snapshots: {},
+      settings: {},
+      without: undefined
+    }
     const fails = (error: unknown) => {
       throw error
     }

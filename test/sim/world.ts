@@ -90,6 +90,8 @@ class World implements Stage {
         nodes: draw.next() < 0.8 ? 3 : 2,
         gateways: 2,
         fragments: 2 + draw.below(2),
+        // Bugs are looked for where rows have several homes: there is more that can go wrong.
+        lockParts: without === undefined && seed % 3 === 0 ? 1 : 0,
         inflight: 1 + draw.below(2),
         snapshots: { records: 12 + draw.below(50), ms: 1_000 + draw.below(4_000) },
         settings,

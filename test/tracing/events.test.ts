@@ -28,6 +28,7 @@ function sdk() {
 /** An upstream that does the next thing of a list with each request. */
 class Script implements Upstream {
   downstream: Upstream['downstream'] = null
+  readonly tableHomes = null
   serving = true
   readonly #steps: ((request: LinkRequest) => void)[]
 
@@ -77,6 +78,7 @@ for (const traceparent of ['', CLIENT]) {
       port: 0,
       drain: 0,
       strategy: 'consistent-hash',
+      nearRows: true,
       limits: DEFAULT_LIMITS,
       upstream,
       logger: recordingLog(),
