@@ -57,7 +57,7 @@ export async function model(
       return [String(nodes), ...Object.values(all).map(us), us(first![1]), first![0]]
     })
     const formula = `With ${us(costs.gateway)} µs of CPU per transaction of the gateway, ${us(costs.nodes)} µs of the nodes and ${us(costs.store)} µs of the store, ${formatted(costs.appends, 2)} appends each: measured with one AT branch on three nodes here.`
-    const rule = `A kind of process can do (processes × cores each × ${USE}) / CPU per transaction: one core for a gateway, a node and Redis, ${CORES.etcd} for each of etcd's members, which share nothing of the work; one gateway beside each node.`
+    const rule = `A kind of process can do (processes × cores each × ${USE}) / CPU per transaction: one core for a gateway, a node and Redis, ${CORES.etcd} for each of etcd's members, which share nothing of the work; one gateway beside each node; the rows are of several tables, or of one in parts.`
     const table = {
       title: `Over ${store === 'etcd' ? 'etcd of three members' : 'one Redis'}`,
       what: `${formula} ${rule}`,

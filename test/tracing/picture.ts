@@ -46,7 +46,7 @@ async function record(t: { teardown(then: () => unknown): void }): Promise<Recei
     await tm.commit(xid)
   }
   const { xid } = await tm.begin('transfer', 60_000)
-  await tm.register(xid, 'accounts', 0, 'account:1,2,3,4')
+  await tm.register(xid, 'accounts', 0, 'account:1;limit:1;ledger:1;owner:1')
   await tm.register(xid, 'transfers', 1)
   // What the node has seen is on its way to the receiver before it dies.
   await sleep(400)
