@@ -58,6 +58,8 @@ const DRAIN_POLL_MS = 5
 const QUIET_MS = 100
 /** How long the last requests of a connection are taken, ms, so that it ends when nobody waits for an answer. */
 const LAST_REQUESTS_MS = 250
+/** How long calls for RMs are still answered when all connections are closed, ms. */
+const LAST_CALLS_MS = 250
 
 export class Gateway implements Downstream, IntakeTarget {
   readonly phaseTwo = new PhaseTwo(() => this.now())
@@ -369,5 +371,7 @@ export class Gateway implements Downstream, IntakeTarget {
     for (const stop of this.#timers) stop()
     this.#sweeper?.()
     await this.#listener.close(Math.max(100, until - this.now()))
+    // Calls that leaders sent before they heard that the RMs are gone: they are told so, and find them over another gateway.
+    if (this.#options.drain > 0) await this.#runtime.sleep(LAST_CALLS_MS)
   }
 }

@@ -10,6 +10,9 @@ export interface CallTarget {
 
 interface Waiting {
   readonly gateway: CallTarget
+  readonly call: BranchCall
+  /** Another gateway did not reach the RM. */
+  readonly again: boolean
   readonly done: (outcome: CallOutcome) => void
   readonly until: number
 }
@@ -88,17 +91,23 @@ export class RmDirectory {
   call(call: BranchCall, done: (outcome: CallOutcome) => void): void {
     const gateway = this.#gatewayFor(call)
     if (!gateway) return done('not-connected')
+    this.#send({ gateway, call, again: false, done, until: this.#now() + call.timeout })
+  }
+
+  #send(waiting: Waiting): void {
+    const { gateway, call } = waiting
     do this.#lastId = this.#lastId === MAX_ID ? 1 : this.#lastId + 1
     while (this.#waiting.has(this.#lastId))
     const id = this.#lastId
-    this.#waiting.set(id, { gateway, done, until: this.#now() + call.timeout })
+    this.#waiting.set(id, waiting)
     gateway.send({ type: Call.code, trace: '', ...call, id, kind: call.kind === 'commit' ? 0 : 1 })
   }
 
   /** Java's order, as in the gateway: the very connection, the same application near, anywhere, and where that will do, any. */
   #gatewayFor(call: BranchCall): CallTarget | undefined {
     const exact = this.#words.get(call.clientId)?.at(-1)
-    if (exact) return exact.gateway
+    // One that is about to end serves nothing any more.
+    if (exact && exact.resources.size > 0) return exact.gateway
     const all = [...(this.#byResource.get(call.resourceId) ?? [])]
     const clients = all.filter((clientId) => this.#words.get(clientId)!.at(-1)!.resources.has(call.resourceId))
     const application = call.clientId.slice(0, call.clientId.indexOf(':') + 1)
@@ -110,10 +119,17 @@ export class RmDirectory {
     return clientId === undefined ? undefined : this.#words.get(clientId)!.at(-1)!.gateway
   }
 
-  /** `outcome` as in the frame `called`. */
+  /**
+   * `outcome` as in the frame `called`. A gateway that is about to end says that the RM is not connected any more, and may not have said so before
+   * the call was on its way: nobody has heard it, so it goes to another gateway that reaches the RM.
+   */
   called(gateway: CallTarget, id: number, outcome: number): void {
     if (this.#waiting.get(id)?.gateway !== gateway) return
-    this.#take(id)?.done(outcome >= 0 ? outcome : (CALL_FAILURES[-1 - outcome] ?? 'no-answer'))
+    const waiting = this.#take(id)!
+    const known = outcome >= 0 ? outcome : (CALL_FAILURES[-1 - outcome] ?? 'no-answer')
+    const other = known === 'not-connected' && !waiting.again ? this.#gatewayFor(waiting.call) : undefined
+    if (other && other !== gateway) this.#send({ ...waiting, gateway: other, again: true })
+    else waiting.done(known)
   }
 
   #take(id: number): Waiting | undefined {

@@ -53,6 +53,51 @@ test('a call goes out as it is, under a number of the directory, and its outcome
   t.is(directory.size, 0)
 })
 
+test('a connection that serves nothing any more, for its gateway is about to end, is passed by: also by its own branches', (t) => {
+  const { directory, outcomes, call, a, b } = start()
+  directory.serves(a, branch.clientId, ['db', 'other'])
+  directory.serves(b, 'shop:10.0.0.1:6000', ['db'])
+  directory.drops(a, branch.clientId, ['other'])
+  call()
+  t.deepEqual([a.calls.length, b.calls.length], [1, 0])
+  directory.drops(a, branch.clientId, ['db'])
+  call()
+  t.deepEqual([a.calls.length, b.calls.length], [1, 1])
+  t.deepEqual(outcomes, [])
+})
+
+test('a gateway that no longer reaches the RM: the call goes to one that does, once, with what was left of its time', (t) => {
+  const { time, directory, outcomes, call, a, b } = start()
+  directory.serves(a, branch.clientId, ['db'])
+  directory.serves(b, 'shop:10.0.0.1:6000', ['db'])
+  call()
+  t.is(a.calls.length, 1)
+  // What a says of itself was on its way when it was called.
+  directory.drops(a, branch.clientId, ['db'])
+  directory.called(a, a.last.id, -1)
+  t.deepEqual(outcomes, [])
+  t.like(b.last, { xid: branch.xid, branchId: branch.branchId, kind: 0 })
+  directory.called(a, b.last.id, 6)
+  t.deepEqual(outcomes, [], 'a was asked before, and has no say now')
+  directory.called(b, b.last.id, 5)
+  t.deepEqual(outcomes, [5])
+  // Nobody has it: it is told, and does not go in circles.
+  call()
+  directory.serves(a, branch.clientId, ['db'])
+  directory.called(b, b.last.id, -1)
+  directory.gone(a, branch.clientId)
+  directory.called(a, a.last.id, -1)
+  t.deepEqual(outcomes, [5, 'not-connected'])
+  // A time that was up meanwhile starts no new one.
+  call()
+  directory.serves(a, branch.clientId, ['db'])
+  time.now = 900
+  directory.called(b, b.last.id, -1)
+  time.now = 1000
+  directory.sweep()
+  t.is(directory.size, 0)
+})
+
 test("the gateway is chosen in Java's order: the connection, its host, its application, and any where that will do", (t) => {
   const { directory, outcomes, call, a, b, c } = start()
   directory.serves(a, 'bank:10.0.0.1:1', ['db'])
