@@ -63,13 +63,13 @@ export function readResult<T = Readonly<Record<string, WorkloadResult>>>(
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as PartResult<T>) : null
 }
 
-/** A line for every value that is no object of objects, so that a change is seen in a diff. */
+/** A line for every value that is no object of objects, and for what stands in a list, so that a change is seen in a diff. */
 function toText(value: unknown, indent = ''): string {
   const isFlat = typeof value !== 'object' || value === null || !Object.values(value).some(isDeep)
   if (isFlat) return JSON.stringify(value)
   const inner = `${indent}  `
   const all = Array.isArray(value)
-    ? value.map((one) => `${inner}${toText(one, inner)}`)
+    ? value.map((one) => `${inner}${JSON.stringify(one)}`)
     : Object.entries(value as object).map(([key, one]) => `${inner}${JSON.stringify(key)}: ${toText(one, inner)}`)
   const [open, close] = Array.isArray(value) ? ['[', ']'] : ['{', '}']
   return `${open}\n${all.join(',\n')}\n${indent}${close}`
