@@ -32,8 +32,8 @@ const FOLLOW_MS = 10
 const MAX_FOLLOWED = 64
 /** Kinds of transactions whose rows are remembered; the one that was learned longest ago is forgotten. */
 const MAX_KINDS = 256
-/** Bytes of a begin that tell its kind: its timeout and name. */
-const KIND_BYTES = 256
+/** Bytes of a begin, and characters of an application's name, that tell its kind: of a begin its timeout and name. */
+const KIND_LENGTH = 256
 
 export class Begins {
   /** The fragment of the begins of this moment, how many more, and until when (ms). */
@@ -104,7 +104,8 @@ const { xid: _, ...fields } = BranchRegister.fields
 const AFTER_XID = table(BranchRegister.code, BranchRegister.name, fields)
 
 function kindOf({ client, bytes, start, end }: Pending): string {
-  return `${client.applicationId} ${bytes.toString('latin1', start, Math.min(end, start + KIND_BYTES))}`
+  const begin = bytes.toString('latin1', start, Math.min(end, start + KIND_LENGTH))
+  return `${client.applicationId.slice(0, KIND_LENGTH)} ${begin}`
 }
 
 /** As the newest; with too many, the oldest goes. */

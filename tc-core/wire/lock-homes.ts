@@ -21,12 +21,13 @@ export function tableHomes(birth: Birth): LockHomes | null {
   return birth.fragments > 1 && birth.lockParts === 1 ? lockHomes(birth) : null
 }
 
-/** More fragments than a cluster has can guard no table, and so many parts are spread over them evenly. */
+/** So many are spread evenly over as many fragments as there can be. */
 export const MAX_LOCK_PARTS = 1024
 
 const VIRTUAL_NODES = 256
-/** Parts of tables whose homes are remembered: to find one on the ring takes an MD5. */
+/** Parts of tables whose homes are remembered, and characters of their names: to find one on the ring takes an MD5. */
 const MAX_REMEMBERED = 4096
+const MAX_NAME = 512
 
 /**
  * One part a table: what a transaction locks in a table has one home, which is asked once, and what many lock at the same time is one record of
@@ -44,10 +45,11 @@ export function lockHomes({ fragments, lockParts }: Birth): LockHomes {
     of(resourceId, table, pk) {
       const key = `${resourceId}^^^${table}^^^${lockParts === 1 ? 0 : crc32(pk) % lockParts}`
       let home = known.get(key)
-      if (home === undefined) {
-        if (known.size >= MAX_REMEMBERED) known.clear()
-        known.set(key, (home = find(key)))
-      }
+      if (home !== undefined) return home
+      home = find(key)
+      if (key.length > MAX_NAME) return home
+      if (known.size >= MAX_REMEMBERED) known.clear()
+      known.set(key, home)
       return home
     }
   }

@@ -46,6 +46,8 @@ test('the more parts a table has, the more evenly its rows are spread', (t) => {
 test('what is remembered has a limit: a table that comes after many others is where it was', (t) => {
   const homes = lockHomes({ fragments: 8, lockParts: 1 })
   for (let i = 0; i < 10_000; i++) homes.of('r', `t${i}`, '')
+  const long = 't'.repeat(100_000)
+  t.is(homes.of('r', long, '1'), homes.of('r', long, '2'))
   t.is(homes.of(DB, 'account', '1'), 5)
 })
 
