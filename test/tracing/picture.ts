@@ -45,6 +45,8 @@ async function record(t: { teardown(then: () => unknown): void }): Promise<Recei
     await tm.register(xid, 'transfers', 1)
     await tm.commit(xid)
   }
+  // Of more than 100 a second not all are traced.
+  await sleep(1_500)
   const { xid } = await tm.begin('transfer', 60_000)
   await tm.register(xid, 'accounts', 0, 'account:1;limit:1;ledger:1;owner:1')
   await tm.register(xid, 'transfers', 1)
