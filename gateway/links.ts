@@ -2,7 +2,7 @@
 import type { CallOutcome, Client, Downstream, LinkRequest, Place, Upstream } from '../tc-core/wire/link.ts'
 import type { Identity } from '../tc-core/wire/link-dial.ts'
 import * as f from '../tc-core/wire/link-frames.ts'
-import { type LockHomes, tableHomes } from '../tc-core/wire/lock-homes.ts'
+import { type LockHomes, lockHomes, tablesHaveHomes } from '../tc-core/wire/lock-homes.ts'
 import type { Log } from '../tc-core/wire/log.ts'
 import { every, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
 import { NodeLink, type NodeLinkOwner } from './node-link.ts'
@@ -281,7 +281,8 @@ export class Links implements Upstream, NodeLinkOwner {
       view.born === known.born ? view.version <= known.version : all.some((l) => l.isUp && l.born === known.born)
     if (known.version >= 0 && older) return
     this.#view = view
-    if (view.born !== known.born || view.fragments !== known.fragments) this.tableHomes = tableHomes(view)
+    if (view.born !== known.born || view.fragments !== known.fragments)
+      this.tableHomes = tablesHaveHomes(view) ? lockHomes(view) : null
     for (const { link } of view.members) this.#link(link)
     this.#prune()
     this.#openChanged()

@@ -5,7 +5,7 @@ import { openStorage } from '../storage/open.ts'
 import type { Storage } from '../storage/port.ts'
 import { DEFAULT_LIMITS } from '../wire/limits.ts'
 import type { Downstream, LinkRequest, Upstream } from '../wire/link.ts'
-import { type LockHomes, tableHomes } from '../wire/lock-homes.ts'
+import { type LockHomes, tablesHaveHomes } from '../wire/lock-homes.ts'
 import type { Log } from '../wire/log.ts'
 import { type Runtime, systemRuntime } from '../wire/runtime.ts'
 import type { Tracing } from '../wire/tracing.ts'
@@ -79,7 +79,7 @@ export class Node implements Upstream {
     const writer = clock.id()
     const birth = { fragments: options.fragments, lockParts: options.lockParts ?? 1 }
     const homes = homesOf(birth)
-    this.tableHomes = tableHomes(birth)
+    this.tableHomes = tablesHaveHomes(birth) ? homes : null
     this.#open = Array.from({ length: options.fragments }, (_, fragment) => fragment)
     this.#hosts = this.#open.map(
       (fragment) =>

@@ -10,10 +10,10 @@ export const NodeLeft = table(2, 'nodeLeft', { name: str16 })
 export const FragmentsCreated = table(3, 'fragmentsCreated', { count: u16 })
 /** The replicas of a fragment by name, a comma between two: who comes first is to lead it, the others take over in this order. */
 export const Placed = table(4, 'placed', { fragment: u16, nodes: str16 })
-/** In how many parts the rows of a table are: see wire/lock-homes.ts. Clusters that were born before there were parts have no such record. */
-export const TablesParted = table(6, 'tablesParted', { parts: u16 })
 /** What a member is for from now on: its place in ROLES. */
 export const NodeRole = table(5, 'nodeRole', { name: str16, role: u8 })
+/** In how many parts the rows of a table are: see wire/lock-homes.ts. Clusters that were born before there were parts have no such record. */
+export const TablesParted = table(6, 'tablesParted', { parts: u16 })
 
 /**
  * `member`: holds replicas and leads. `learner`: follows every fragment and never leads. `draining`: its replicas move to others, and it gets

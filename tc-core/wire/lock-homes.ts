@@ -16,9 +16,9 @@ export interface Birth {
   readonly lockParts: number
 }
 
-/** For who looks for the home of a table: null where its rows have several. */
-export function tableHomes(birth: Birth): LockHomes | null {
-  return birth.fragments > 1 && birth.lockParts === 1 ? lockHomes(birth) : null
+/** Whether one looks for the home of a table: where there is one fragment all is there, and in several parts a table has several. */
+export function tablesHaveHomes({ fragments, lockParts }: Birth): boolean {
+  return fragments > 1 && lockParts === 1
 }
 
 /** So many are spread evenly over as many fragments as there can be. */
