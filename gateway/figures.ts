@@ -1,5 +1,5 @@
 // What a gateway counts: requests by type and outcome, what was parked and sent again, bytes and frames.
-import { Counts, counter, Distributions, type Family, gauge, histogram, SECONDS } from '../tc-core/wire/figures.ts'
+import { Counts, counter, Distribution, type Family, gauge, histogram, SECONDS } from '../tc-core/wire/figures.ts'
 import { REFUSALS, type Refusal } from '../tc-core/wire/link.ts'
 import { messages } from '../tc-core/wire/messages/index.ts'
 import type { Failure } from './pending.ts'
@@ -11,11 +11,22 @@ export interface Traffic {
   framesIn: number
 }
 
+/** Requests of one type. */
+class Requests {
+  readonly name: string
+  ok = 0
+  failed = 0
+  readonly seconds = new Distribution(SECONDS)
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
 export class GatewayFigures {
   readonly traffic: Traffic = { bytesIn: 0, bytesOut: 0, framesIn: 0 }
-  /** By type and outcome, a blank between. */
-  readonly #requests = new Counts()
-  readonly #seconds = new Distributions('type', SECONDS)
+  /** By type code. */
+  readonly #requests: (Requests | undefined)[] = []
   readonly #again = new Counts()
   /** Calls of RMs by kind and outcome. */
   readonly #calls = new Counts()
@@ -25,10 +36,14 @@ export class GatewayFigures {
   overloaded = 0
 
   answered(type: number, failure: Failure | null, seconds: number, traceId: string | undefined): void {
-    const name = messages.find(type)?.name ?? 'unknown'
-    this.#requests.add(failure === null ? `${name} ok` : `${name} failed`)
-    this.#seconds.add(name, seconds, traceId)
-    if (failure !== null) this.exceptions.add(failure.exception)
+    const requests = (this.#requests[type] ??= new Requests(messages.find(type)?.name ?? 'unknown'))
+    requests.seconds.add(seconds, traceId)
+    if (failure === null) {
+      requests.ok++
+      return
+    }
+    requests.failed++
+    this.exceptions.add(failure.exception)
   }
 
   refused(reason: Refusal): void {
@@ -62,10 +77,14 @@ export class GatewayFigures {
         )
       ),
       counter('seata_gateway_requests_total', 'Requests of clients that were answered.', () =>
-        pairs(this.#requests, 'type', 'outcome')
+        (['ok', 'failed'] as const).flatMap((outcome) =>
+          this.#requests.flatMap((of) =>
+            of && of[outcome] > 0 ? { labels: { type: of.name, outcome }, value: of[outcome] } : []
+          )
+        )
       ),
       histogram('seata_gateway_request_duration_seconds', 'From a request to its answer.', () =>
-        this.#seconds.samples()
+        this.#requests.flatMap((of) => of?.seconds.samples({ type: of.name }) ?? [])
       ),
       counter('seata_gateway_retries_total', 'Requests that came back from a node and were sent again or parked.', () =>
         // All of them from the start: what has not happened yet is none, not unknown.

@@ -1,5 +1,6 @@
 // The gateway: stateless, in front of the nodes. It finds a request's fragment, sends or parks it, and carries phase two to the RMs.
 import type { AddressInfo } from 'node:net'
+import { performance } from 'node:perf_hooks'
 import { reachable } from '../tc-core/wire/address.ts'
 import { Reader, Writer } from '../tc-core/wire/bytes.ts'
 import { type AnswerCode, errorMessage } from '../tc-core/wire/errors.ts'
@@ -80,8 +81,9 @@ export class Gateway implements Downstream, IntakeTarget {
   /** Runs while anything is parked. */
   #sweeper: (() => void) | null = null
   readonly #begins = new Begins()
-  /** From a start that is drawn, so that no two gateways ever give one number. */
-  #lastIdentity: bigint
+  /** Where this gateway's numbers of sendings begin: it is drawn, so that no two gateways ever give one number. */
+  readonly #firstIdentity: bigint
+  #sendings = 0
   #draining = false
   readonly #overloads = new RateLimited()
   /** Begins are refused until then, ms; 0: they never were. */
@@ -93,7 +95,7 @@ export class Gateway implements Downstream, IntakeTarget {
     this.#options = options
     this.#tracing = new GatewayTracing(options.tracing ?? NO_TRACING)
     this.#runtime = runtime
-    this.#lastIdentity = runtime.id()
+    this.#firstIdentity = runtime.id()
     this.#park = new Park(limits.maxParked)
     this.#ring = shardingStrategy(options.strategy, this.#fragments())
     const intake = new Intake(this)
@@ -215,7 +217,7 @@ export class Gateway implements Downstream, IntakeTarget {
 
   /** @param xid empty: a begin's */
   #send(pending: Pending, xid: string): void {
-    pending.identity = BigInt.asIntN(64, ++this.#lastIdentity)
+    pending.sending = ++this.#sendings
     const isBegin = treatmentOf(pending.type) === 'begin'
     const { fragment, since } = pending
     if (isBegin) {
@@ -228,8 +230,14 @@ export class Gateway implements Downstream, IntakeTarget {
 
   #forward(pending: Pending): void {
     pending.spans?.leaves()
-    pending.waited = Math.min(PARK_MS, this.now() - pending.since)
+    // The first time it goes in the same moment in which it came.
+    if (pending.forwarded) pending.waited = Math.min(PARK_MS, this.now() - pending.since)
+    pending.forwarded = true
     this.#options.upstream.request(pending)
+  }
+
+  identityOf(sending: number): bigint {
+    return BigInt.asIntN(64, this.#firstIdentity + BigInt(sending))
   }
 
   answered(pending: Pending, failure: Failure | null): void {

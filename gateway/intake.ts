@@ -82,16 +82,12 @@ export class Intake {
           const overload = this.#target.overload()
           if (overload) return this.#error(session, frame, dialect, type, ...overload)
         }
-        this.#request(session, frame, dialect, { type, ...body })
+        this.#request(session, frame, dialect, type, body)
     }
   }
 
   #body(session: ClientSession, frame: Frame, dialect: Dialect): Body | null {
     const { bytes, bodyStart, bodyEnd, codec, compressor, v0Type } = frame
-    const refuse = (code: AnswerCode, detail: unknown) => {
-      this.#error(session, { ...frame, codec: Codec.Seata, compressor: 0 }, dialect, 0, code, detail)
-      return null
-    }
     if (v0Type >= 0) {
       const body = Buffer.allocUnsafe(bodyEnd - bodyStart + 2)
       body.writeUInt16BE(v0Type)
@@ -99,14 +95,15 @@ export class Intake {
       return { bytes: body, start: 0, end: body.length }
     }
     if (!isKnownCodec(codec)) return this.#unknownSerializer(session, frame, dialect)
-    if (!isKnownCompressor(compressor)) return refuse('SEATA_COMPRESSOR_UNKNOWN', compressor)
+    if (!isKnownCompressor(compressor))
+      return this.#noBody(session, frame, dialect, 'SEATA_COMPRESSOR_UNKNOWN', compressor)
     let body: Body = { bytes, start: bodyStart, end: bodyEnd }
     if (compressor !== 0) {
       try {
         const plainBytes = decompress(compressor, bytes.subarray(bodyStart, bodyEnd), MAX_FRAME_BYTES)
         body = { bytes: plainBytes, start: 0, end: plainBytes.length }
       } catch (error) {
-        return refuse('SEATA_BODY_UNREADABLE', (error as Error).message)
+        return this.#noBody(session, frame, dialect, 'SEATA_BODY_UNREADABLE', (error as Error).message)
       }
     }
     if (codec !== Codec.Seata) {
@@ -119,8 +116,14 @@ export class Intake {
         return null
       }
     }
-    if (body.end - body.start < 2) return refuse('SEATA_BODY_UNREADABLE', 'there is no type code')
+    if (body.end - body.start < 2)
+      return this.#noBody(session, frame, dialect, 'SEATA_BODY_UNREADABLE', 'there is no type code')
     return body
+  }
+
+  #noBody(session: ClientSession, frame: Frame, dialect: Dialect, code: AnswerCode, detail: unknown): null {
+    this.#error(session, { ...frame, codec: Codec.Seata, compressor: 0 }, dialect, 0, code, detail)
+    return null
   }
 
   /** Nobody can tell what it asks. The first that clients ask is to register, as TM or as RM: they pass over the answer to the other. */
@@ -146,13 +149,13 @@ export class Intake {
     }
   }
 
-  #request(session: ClientSession, frame: Frame, dialect: Dialect, body: { type: number } & Body): void {
+  #request(session: ClientSession, frame: Frame, dialect: Dialect, type: number, body: Body): void {
     const target = this.#target
     session.asks(1)
     const { version, codec, compressor, id } = frame
     const traceparent = target.traces ? traceparentOf(frame) : ''
     const header = { version, codec, compressor, id, traceparent }
-    target.dispatch(new Pending(session, dialect, header, body, null, target))
+    target.dispatch(new Pending(session, dialect, header, type, body, null, target))
   }
 
   #merged(session: ClientSession, frame: Frame, dialect: Dialect, body: Body): void {
@@ -180,8 +183,8 @@ export class Intake {
         envelope.answer(part, failedBody(this.#scratch, type, version, dialect, ...overload))
         continue
       }
-      const inner = { type, bytes: body.bytes, start, end }
-      const pending = new Pending(session, dialect, header, inner, { envelope, part }, target)
+      const inner = { bytes: body.bytes, start, end }
+      const pending = new Pending(session, dialect, header, type, inner, { envelope, part }, target)
       target.dispatch(pending)
     }
   }

@@ -15,6 +15,8 @@ export interface Envelope {
 
 /** Who sends it on, and counts. */
 export interface PendingOwner {
+  /** A number that no other sending of any gateway has, from one that counts the sendings of this gateway. */
+  identityOf(sending: number): bigint
   refused(pending: Pending, reason: Refusal): void
   answered(pending: Pending, failure: Failure | null): void
 }
@@ -36,9 +38,12 @@ export class Pending implements LinkRequest {
   start: number
   end: number
   proposed = ''
-  identity = 0n
+  /** The number of this sending, see `identity`. */
+  sending = 0
   again = false
   waited = 0
+  /** It was sent on before. */
+  forwarded = false
   kept = false
   /** As the client sent it; empty: it sent none, or nobody looked. */
   readonly traceparent: string
@@ -51,14 +56,15 @@ export class Pending implements LinkRequest {
   /** When it came, ms. */
   readonly since: number
   /** The same, on a clock with fractions. */
-  readonly came = performance.now()
+  readonly came: number
   readonly #owner: PendingOwner
 
   constructor(
     session: ClientSession,
     dialect: Dialect,
     header: Omit<Header, 'messageType'>,
-    body: { type: number; bytes: Buffer; start: number; end: number },
+    type: number,
+    body: { readonly bytes: Buffer; readonly start: number; readonly end: number },
     merged: { envelope: Envelope; part: number } | null,
     owner: PendingOwner
   ) {
@@ -70,14 +76,20 @@ export class Pending implements LinkRequest {
     this.compressor = header.compressor
     this.id = header.id
     this.traceparent = header.traceparent ?? ''
-    this.type = body.type
+    this.type = type
     this.bytes = body.bytes
     this.start = body.start
     this.end = body.end
     this.envelope = merged?.envelope ?? null
     this.part = merged?.part ?? 0
     this.since = session.heardAt
+    this.came = session.heardExactly
     this.#owner = owner
+  }
+
+  /** Made when somebody asks: most requests are never told apart by it. */
+  get identity(): bigint {
+    return this.#owner.identityOf(this.sending)
   }
 
   get trace(): string {

@@ -1,4 +1,5 @@
 // One client connection: its bytes in, its answers out, and what it registered as.
+import { performance } from 'node:perf_hooks'
 import { Writer } from '../tc-core/wire/bytes.ts'
 import { Codec, MessageType } from '../tc-core/wire/codes.ts'
 import type { Dialect } from '../tc-core/wire/fields.ts'
@@ -41,8 +42,9 @@ export class ClientSession {
   /** It is not read at the moment. */
   paused = false
   closed = false
-  /** When the last byte came, ms. */
+  /** When the last byte came, ms; and the same on a clock with fractions. */
   heardAt: number
+  heardExactly = 0
   /** When a response's header came without any of its body, ms; 0: none. */
   headerOnlySince = 0
   /** Requests without an answer. */
@@ -127,6 +129,7 @@ export class ClientSession {
   #onData(chunk: Buffer): void {
     if (this.closed || this.#deaf) return
     this.heardAt = this.#owner.now()
+    this.heardExactly = performance.now()
     this.#owner.traffic.bytesIn += chunk.length
     try {
       this.#reader.push(chunk)

@@ -29,6 +29,8 @@ const INTERVAL_MS = 10_000
 /** What happened to transactions, in Seata's words. */
 type Happening = 'committed' | 'rollbacked' | 'failed' | '2phaseTimeout' | 'AfterCommitted' | 'AfterRollbacked'
 
+type Names = Pick<Session, 'applicationId' | 'transactionServiceGroup'>
+
 interface Interval {
   count: number
   ms: number
@@ -69,16 +71,23 @@ export class NodeFigures {
   readonly #append = new Distributions('fragment', SECONDS)
   readonly #batch = new Distribution(SIZES)
   readonly #applications = new Map<string, Application>()
+  /** The one that was counted last, and its names: mostly it is the next one, too. */
+  #last: { readonly names: Names; readonly application: Application } | null = null
   #rotatedAt = 0
   readonly #store = new Distributions('operation', SECONDS)
   readonly #storeErrors = new Counts()
   #outages = 0
 
-  #application({ applicationId, transactionServiceGroup }: Session): Application {
+  #application(names: Names): Application {
+    const { applicationId, transactionServiceGroup } = names
+    const last = this.#last
+    if (last?.names.applicationId === applicationId && last.names.transactionServiceGroup === transactionServiceGroup)
+      return last.application
     let key = `${applicationId}\n${transactionServiceGroup}`
     if (!this.#applications.has(key) && this.#applications.size >= MAX_APPLICATIONS) key = `${OTHER}\n${OTHER}`
     let application = this.#applications.get(key)
     if (!application) this.#applications.set(key, (application = new Application()))
+    this.#last = { names: { applicationId, transactionServiceGroup }, application }
     return application
   }
 
@@ -91,14 +100,14 @@ export class NodeFigures {
   stepped(out: Outputs, state: State, now: number): void {
     this.#rotate(now)
     for (const effect of out.effects) {
-      if (effect.type !== SessionBegun.code && effect.type !== StatusChanged.code) continue
+      if (effect.type === SessionBegun.code) this.#application(effect).active++
+      if (effect.type !== StatusChanged.code) continue
       const session = state.sessions.get(effect.xid) ?? out.ended.find((e) => e.session.xid === effect.xid)?.session
       if (!session) continue
       const application = this.#application(session)
-      if (effect.type === SessionBegun.code) application.active++
-      else if (effect.status === GlobalStatus.AsyncCommitting) application.add('committed', now - session.beginTime)
+      if (effect.status === GlobalStatus.AsyncCommitting) application.add('committed', now - session.beginTime)
       else if (FAILED.has(effect.status)) application.add('failed', now - session.beginTime)
-      if (effect.type === StatusChanged.code && TIMED_OUT.has(effect.status)) application.add('2phaseTimeout', 0)
+      if (TIMED_OUT.has(effect.status)) application.add('2phaseTimeout', 0)
     }
     for (const { session, status } of out.ended) {
       const application = this.#application(session)
@@ -155,6 +164,7 @@ export class NodeFigures {
     return {
       url: storage.url,
       linearizableReads: storage.linearizableReads,
+      embedded: storage.embedded ?? false,
       get flushes() {
         return storage.flushes as number
       },

@@ -1,22 +1,51 @@
 // The requests that a leader has not answered, wherever they wait: for the log, for RMs, for other fragments. And for how long.
 import type { Request } from '../core/outputs.ts'
-import type { LinkRequest } from '../wire/link.ts'
+import type { Client, LinkRequest } from '../wire/link.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import { Bag } from '../wire/table.ts'
-
-export interface HostRequest extends Request {
-  readonly link: LinkRequest
-  /** When it came, ms. */
-  readonly since: number
-  /** How long it waits for a log that stands still, ms. */
-  readonly patience: number
-  place: number
-}
 
 /** How long an answer waits for the log before the client is told that the store does not answer, ms: as long as a gateway parks. */
 const ANSWER_TIMEOUT_MS = 5_000
 /** Who has waited as long as that elsewhere waits so long here, ms: a log that moves has confirmed it by then. */
 const LAST_CHANCE_MS = 50
+
+/** A request as the core sees it, over the link that it came by. */
+export class HostRequest implements Request {
+  readonly link: LinkRequest
+  readonly message: AnyMessage
+  /** When it came, ms. */
+  readonly since: number
+  /** How long it waits for a log that stands still, ms. */
+  readonly patience: number
+  place = 0
+
+  constructor(link: LinkRequest, message: AnyMessage, since: number) {
+    this.link = link
+    this.message = message
+    this.since = since
+    this.patience = Math.max(LAST_CHANCE_MS, ANSWER_TIMEOUT_MS - link.waited)
+  }
+
+  get client(): Client {
+    return this.link.client
+  }
+
+  get proposed(): string {
+    return this.link.proposed
+  }
+
+  get identity(): bigint {
+    return this.link.identity
+  }
+
+  get again(): boolean {
+    return this.link.again
+  }
+
+  get origin(): string {
+    return this.link.origin ?? ''
+  }
+}
 
 export class OpenRequests {
   readonly #all = new Bag<HostRequest>()
@@ -24,11 +53,9 @@ export class OpenRequests {
   impatientAt = Number.POSITIVE_INFINITY
 
   add(link: LinkRequest, message: AnyMessage, since: number): HostRequest {
-    const { client, proposed, identity, again, origin = '' } = link
-    const patience = Math.max(LAST_CHANCE_MS, ANSWER_TIMEOUT_MS - link.waited)
-    const request: HostRequest = { client, message, proposed, identity, again, origin, link, since, patience, place: 0 }
+    const request = new HostRequest(link, message, since)
     this.#all.add(request)
-    this.impatientAt = Math.min(this.impatientAt, since + patience)
+    this.impatientAt = Math.min(this.impatientAt, since + request.patience)
     return request
   }
 

@@ -7,6 +7,9 @@ export class ShortInput extends Error {
   need = 0
 }
 
+/** Where 64 bits are taken apart and put together: Node's own way makes BigInts of the halves. */
+const wide = new DataView(new ArrayBuffer(8))
+
 /** A cursor over `bytes[pos, end)`. Every read throws {@link ShortInput} rather than pass `end`. */
 export class Reader {
   bytes: Buffer
@@ -69,7 +72,9 @@ export class Reader {
   }
 
   i64(): bigint {
-    return this.bytes.readBigInt64BE(this.skip(8))
+    const at = this.skip(8)
+    for (let i = 0; i < 8; i++) wide.setUint8(i, this.bytes[at + i]!)
+    return wide.getBigInt64(0)
   }
 
   /** An unsigned 53-bit integer in 7 bytes: indexes, terms, times. */
@@ -91,6 +96,9 @@ export class Reader {
     return this.bytes.subarray(at, this.pos)
   }
 }
+
+/** Up to so many bytes, or characters, a loop here is faster than a call of what Node is made of. */
+const SHORT = 64
 
 /** A cursor that writes and grows. `bytes` is replaced when it grows: take it only after the last write. */
 export class Writer {
@@ -132,8 +140,11 @@ export class Writer {
   }
 
   i64(value: bigint): void {
+    wide.setBigInt64(0, value)
+    if (wide.getBigInt64(0) !== value) throw new RangeError(`${value} does not fit 64 bits`)
     const at = this.room(8)
-    this.bytes.writeBigInt64BE(value, at)
+    this.setI32(at, wide.getInt32(0))
+    this.setI32(at + 4, wide.getInt32(4))
   }
 
   u53(value: number): void {
@@ -143,17 +154,33 @@ export class Writer {
   }
 
   raw(source: Uint8Array, start = 0, end = source.length): void {
-    const at = this.room(end - start)
-    this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), at)
+    const n = end - start
+    const at = this.room(n)
+    const b = this.bytes
+    if (n > SHORT) b.set(start === 0 && end === source.length ? source : source.subarray(start, end), at)
+    else for (let i = 0; i < n; i++) b[at + i] = source[start + i]!
   }
 
   /** Writes UTF-8 and returns its length in bytes. Four bytes of slack in front are the caller's business. */
   text(value: string): number {
-    if (value.length === 0) return 0
-    const at = this.room(value.length * 3)
-    const n = this.bytes.write(value, at, 'utf8')
-    this.pos = at + n
-    return n
+    const { length } = value
+    if (length === 0) return 0
+    const at = this.room(length * 3)
+    const n = length <= SHORT ? this.#ascii(value, at) : -1
+    const written = n === length ? n : this.bytes.write(value, at, 'utf8')
+    this.pos = at + written
+    return written
+  }
+
+  /** Characters of `value` that were written, up to the first that takes more than a byte. */
+  #ascii(value: string, at: number): number {
+    const b = this.bytes
+    for (let i = 0; i < value.length; i++) {
+      const code = value.charCodeAt(i)
+      if (code > 0x7f) return i
+      b[at + i] = code
+    }
+    return value.length
   }
 
   setU16(at: number, value: number): void {

@@ -12,6 +12,15 @@ export interface Table<C extends number = number, F extends Fields = Fields> {
   readonly entries: readonly (readonly [string, Field<any>])[]
   /** An i32 in front counts the bytes of the fields: the envelopes. */
   readonly sized: boolean
+  /** Made with the first message. */
+  codec: Codec | null
+}
+
+/** What reads, writes and passes over the fields of one table, one after the other. */
+interface Codec {
+  read(r: Reader, d: Dialect): { type: number }
+  write(w: Writer, message: AnyMessage, d: Dialect): void
+  skip(r: Reader): void
 }
 
 /** The message that a table describes: its code as `type`, then a property a field. */
@@ -33,21 +42,49 @@ export function table<const C extends number, F extends Fields>(
   fields: F,
   sized = false
 ): Table<C, F> {
-  return { code, name, fields, entries: Object.entries(fields), sized }
+  const entries = Object.entries(fields)
+  return { code, name, fields, entries, sized, codec: null }
+}
+
+/**
+ * Makes a table's code of its fields, as source text, once: one loop for all tables would see every shape of object that there is, and V8 makes
+ * nothing fast of that. Messages of a table are of one shape, too. All that goes into the text are the names in our own tables.
+ */
+function compile({ code, entries }: Table): Codec {
+  const fields = entries.map(([, field]) => field)
+  const key = (i: number) => JSON.stringify(entries[i]![0])
+  const each = (line: (i: number) => string) => fields.map((_, i) => line(i)).join('\n')
+  const ifThere = (i: number) => (fields[i]!.when === undefined ? '' : `if (f${i}.when(m, d)) `)
+  const source = `
+    ${each((i) => `const f${i} = fields[${i}], i${i} = f${i}.initial`)}
+    return {
+      read(r, d) {
+        const m = { type: code, ${each((i) => `${key(i)}: i${i},`)} }
+        ${each((i) => `${ifThere(i)}m[${key(i)}] = f${i}.read(r, d)`)}
+        return m
+      },
+      write(w, m, d) {
+        ${each((i) => `${ifThere(i)}f${i}.write(w, m[${key(i)}] ?? i${i}, d)`)}
+      },
+      skip(r) {
+        ${each((i) => `f${i}.skip(r)`)}
+      }
+    }`
+  return new Function('code', 'fields', source)(code, fields) as Codec
+}
+
+function codecOf(t: Table): Codec {
+  return (t.codec ??= compile(t))
 }
 
 /** Reads the fields of `t`; throws ShortInput when they are not all there. */
 export function readFields<T extends Table>(t: T, r: Reader, d: Dialect): MessageOf<T> {
-  const message: Record<string, unknown> = { type: t.code }
+  if (!t.sized) return codecOf(t).read(r, d) as MessageOf<T>
   const outerEnd = r.end
-  if (t.sized) r.end = envelopeEnd(r)
-  for (const [name, field] of t.entries) {
-    message[name] = field.when !== undefined && !field.when(message, d) ? field.initial : field.read(r, d)
-  }
-  if (t.sized) {
-    r.pos = r.end
-    r.end = outerEnd
-  }
+  r.end = envelopeEnd(r)
+  const message = codecOf(t).read(r, d)
+  r.pos = r.end
+  r.end = outerEnd
   return message as MessageOf<T>
 }
 
@@ -63,18 +100,15 @@ export function envelopeEnd(r: Reader): number {
 
 /** Writes the fields of `t`; absent ones (see `when`) are left out, missing ones are written as their initial value. */
 export function writeFields(t: Table, w: Writer, message: AnyMessage, d: Dialect): void {
-  const values = message as unknown as Record<string, unknown>
-  const start = t.sized ? w.room(4) : 0
-  for (const [name, field] of t.entries) {
-    if (field.when !== undefined && !field.when(values, d)) continue
-    field.write(w, values[name] ?? field.initial, d)
-  }
-  if (t.sized) w.setI32(start, w.pos - start - 4)
+  if (!t.sized) return codecOf(t).write(w, message, d)
+  const start = w.room(4)
+  codecOf(t).write(w, message, d)
+  w.setI32(start, w.pos - start - 4)
 }
 
 /** Moves past the fields of a table that has no conditional ones: every request. */
 export function skipFields(t: Table, r: Reader): void {
-  for (const [, field] of t.entries) field.skip(r)
+  codecOf(t).skip(r)
 }
 
 /** A set of tables that can be found by code. */

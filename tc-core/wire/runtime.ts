@@ -1,6 +1,7 @@
 // What a process takes from the machine that it runs on: time, timers, chance, and streams of bytes to others. The simulator gives another.
 import { randomBytes, randomInt } from 'node:crypto'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { performance } from 'node:perf_hooks'
 import type { Address } from './address.ts'
 
 export interface Clock {
@@ -44,8 +45,10 @@ export interface Runtime extends Clock {
   server(accept: (stream: ByteStream) => void, max?: number): ByteServer
 }
 
+const { timeOrigin } = performance
+
 export const systemRuntime: Runtime = {
-  now: () => Math.floor(performance.timeOrigin + performance.now()),
+  now: () => Math.floor(timeOrigin + performance.now()),
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   timer(ms, then) {
     const timer = setTimeout(then, ms)

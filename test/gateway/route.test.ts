@@ -7,7 +7,7 @@ import { XidSource } from '../../gateway/xid-source.ts'
 import { configure } from '../../plugin/config.ts'
 import { messages } from '../../tc-core/wire/messages/index.ts'
 import { systemRuntime } from '../../tc-core/wire/runtime.ts'
-import { fragmentOf, MAX_FRAGMENT, transactionId } from '../../tc-core/wire/xid.ts'
+import { EPOCH_MS, fragmentOf, MAX_FRAGMENT, timeOf, transactionId } from '../../tc-core/wire/xid.ts'
 import { random } from '../core/random.ts'
 
 test('M11: what becomes of every message there is', (t) => {
@@ -125,6 +125,29 @@ test('M11: what follows a begin lands in its fragment: a hundred thousand begins
     if (fragmentOfXid(source.next(fragment, Date.now()), (f) => f < 16, ring) !== fragment) wrong++
   }
   t.is(wrong, 0)
+})
+
+test('M7: the XIDs of a gateway are the ids of its sequence, each once, also where their last digits run over', (t) => {
+  const epoch = transactionId(0, EPOCH_MS, 0)
+  t.is(epoch, 0n)
+  // In this ms the last nine digits of the ids of fragment 0 pass 10^9.
+  const over = EPOCH_MS + 244_140
+  t.true(transactionId(0, over, 0) < 10n ** 9n && transactionId(0, over, 4095) > 10n ** 9n)
+  for (const ms of [EPOCH_MS + 1, over, over + 50_000_000_000, Date.UTC(2026, 0, 1)]) {
+    for (const start of [0, 2047]) {
+      const source = new XidSource('hôte:8091', { below: () => start })
+      const seen = new Set<string>()
+      for (let n = 0; n < 2048; n++) {
+        const [fragment, traced] = [n % 3 === 0 ? 0 : (n >> 8) * 100, n % 7 === 0]
+        const xid = source.next(fragment, ms, traced)
+        const sequence = ((start + n) % 2048) * 2 + (traced ? 1 : 0)
+        t.is(xid, `hôte:8091:${transactionId(fragment, ms, sequence)}`)
+        seen.add(xid)
+      }
+      t.is(seen.size, 2048)
+      t.is(timeOf(source.next(5, ms)), ms + 1, 'a ms that is used up borrows from the next')
+    }
+  }
 })
 
 test('M8: the ring is the same in every process, and a strategy of no such name is refused', (t) => {

@@ -166,6 +166,31 @@ test('numbers are big-endian and hold their edges', (t) => {
   }
 })
 
+test('text of every length and script is written as UTF-8, and bytes as they are, by whichever way is faster', (t) => {
+  for (const text of ['a', 'é', 'aé', '\u007f\u0080', '\u{1f600}', '\ud800', 'x'.repeat(63)]) {
+    for (let n = 0; n < 70; n++) {
+      const value = 'a'.repeat(n) + text
+      const w = new Writer(1)
+      w.u8(1)
+      t.is(w.text(value), Buffer.byteLength(value))
+      t.deepEqual(Buffer.from(w.written), Buffer.concat([Buffer.from([1]), Buffer.from(value)]))
+    }
+  }
+  const source = Buffer.from(Array.from({ length: 100 }, (_, i) => i))
+  for (const [start, end] of [
+    [0, 0],
+    [0, 100],
+    [1, 64],
+    [3, 67],
+    [3, 68],
+    [36, 100]
+  ] as const) {
+    const w = new Writer(1)
+    w.raw(source, start, end)
+    t.deepEqual(Buffer.from(w.written), source.subarray(start, end))
+  }
+})
+
 test('an id outside int64 is not written', (t) => {
   for (const id of [2n ** 63n, -(2n ** 63n) - 1n]) t.throws(() => write(fields.i64, id), { instanceOf: RangeError })
 })
@@ -176,6 +201,7 @@ test('a reader stays within its part of the bytes', (t) => {
   t.is(r.left, 4)
   t.is(r.u16(), 0x0102)
   t.throws(() => r.i32(), { is: ShortInput.instance })
+  t.throws(() => r.i64(), { is: ShortInput.instance })
   t.is(r.pos, 3, 'a read that fails moves nothing')
   t.is(r.raw(2).toString('hex'), '0304')
   t.throws(() => r.u8(), { is: ShortInput.instance })
