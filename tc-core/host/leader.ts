@@ -1,4 +1,5 @@
 // A fragment while this node leads it: requests become steps, effects become records, and nothing leaves before its record is confirmed.
+import { performance } from 'node:perf_hooks'
 import { failure } from '../core/answers.ts'
 import type { Fragment } from '../core/fragment.ts'
 import { type Input, Outputs, type Reply, type Send } from '../core/outputs.ts'
@@ -117,11 +118,12 @@ export class Leader {
       const type = link.bytes.readUInt16BE(link.start)
       return this.#tell(link, failure({ type }, link.client, 'SEATA_BODY_UNREADABLE', [error.message]))
     }
-    this.input({ kind: 'request', request: this.#open.add(link, message, this.#options.clock.now()) })
+    const now = this.#options.clock.now()
+    this.input({ kind: 'request', request: this.#open.add(link, message, now) }, now)
   }
 
   /** What leaves in a step may bring the next input at once: it waits until the step is over. */
-  input(input: Input): void {
+  input(input: Input, now = this.#options.clock.now()): void {
     if (this.#stopped) return this.#refuse(input)
     // The next leader drives on what is dropped here: nothing of it is in the log. What RMs answer is taken in, or they would be asked again.
     if (this.#draining && input.kind !== 'answered' && input.kind !== 'failed') return this.#refuse(input)
@@ -129,13 +131,12 @@ export class Leader {
     if (this.#inputs.length > 1) return
     for (let n = 0; n < this.#inputs.length; n++) {
       if (this.#stopped) this.#refuse(this.#inputs[n]!)
-      else this.#step(this.#inputs[n]!)
+      else this.#step(this.#inputs[n]!, now)
     }
-    this.#inputs.length = 0
+    while (this.#inputs.length > 0) this.#inputs.pop()
   }
 
-  #step(input: Input): void {
-    const now = this.#options.clock.now()
+  #step(input: Input, now: number): void {
     const out = this.#out
     const tracing = this.#tracing
     const start = tracing ? traceTime() : 0
@@ -243,8 +244,9 @@ export class Leader {
         this.#outbox.confirmed(batch)
         if (trip) this.#tracing!.arrived(trip)
         this.#options.figures?.appended(this.#fragment.state.fragment, batch, performance.now() - start)
-        this.#release(batch)
+        // The store goes on at once: it is idle as long as what waits for it is not sent.
         this.#flush()
+        this.#release(batch)
       },
       (error) => this.#failed(error)
     )

@@ -44,8 +44,12 @@ export interface NodeHealth {
 
 /** Appends that any leader may have in flight: written into no record, so it stays the same for every version of this product. */
 export const WINDOW = 2
-/** An embedded store does one commit at a time: a second append on the way would only close its record too early. */
+/**
+ * Appends on the way to a store: over a network a second one would only close its record too early. In an embedded one it lies ready when the first
+ * is committed, and the store need not wait until two threads have woken each other.
+ */
 export const INFLIGHT = 1
+const INFLIGHT_EMBEDDED = 2
 
 export const DEFAULT_SNAPSHOTS: SnapshotPolicy = { records: 200_000, bytes: 64 * 1024 * 1024, ms: 600_000 }
 
@@ -89,7 +93,7 @@ export class Node implements Upstream {
           node: options.name,
           writer,
           window: WINDOW,
-          inflight: INFLIGHT,
+          inflight: this.#storage.embedded ? INFLIGHT_EMBEDDED : INFLIGHT,
           storage: this.#storage,
           settings: { ...DEFAULT_SETTINGS, limits: DEFAULT_LIMITS, homes, ...options.settings },
           snapshots: { ...DEFAULT_SNAPSHOTS, ...options.snapshots },

@@ -27,6 +27,7 @@ export function openLmdb(directory: string): Storage {
   return {
     url,
     linearizableReads: true,
+    embedded: true,
     lane: () => lane,
     close: () => db.close()
   }

@@ -30,6 +30,7 @@ export function openMemory(data = new MemoryData(), faults?: Faults): Storage {
   return {
     url: 'memory:',
     linearizableReads: true,
+    embedded: true,
     lane: (name) => new MemoryLane(data, faults, name),
     close: async () => {}
   }

@@ -20,6 +20,8 @@ export interface Storage {
   readonly url: string
   /** A read that begins after a write was confirmed sees it, even through another process and after a failover. */
   readonly linearizableReads: boolean
+  /** It is in this process: what an append costs is its flush, and a thread that has to be woken; default: over a network. */
+  readonly embedded?: boolean
   /** Flushes to disk since it was opened, where the engine knows. */
   readonly flushes?: number
   /** A lane of its own for `name`, a fragment. */

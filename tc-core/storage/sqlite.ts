@@ -28,6 +28,7 @@ export async function openSqlite(directory: string): Promise<Storage> {
     return {
       url,
       linearizableReads: true,
+      embedded: true,
       get flushes() {
         return thread.flushes
       },

@@ -124,6 +124,24 @@ export function controlled(
   }
 }
 
+/** A gate that operations wait at while it is closed. */
+export function gate() {
+  let waiting: (() => void)[] = []
+  let closed = false
+  return {
+    close: () => void (closed = true),
+    open: () => {
+      closed = false
+      for (const go of waiting) go()
+      waiting = []
+    },
+    get waiting() {
+      return waiting.length
+    },
+    pass: (): Promise<void> => (closed ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve())
+  }
+}
+
 /** Resolves when the condition holds; rejects after a generous time. */
 export async function eventually(condition: () => boolean | Promise<boolean>, what = 'it', ms = 10_000): Promise<void> {
   const until = performance.now() + ms

@@ -4,31 +4,13 @@ import { Keys } from '../../tc-core/replication/keys.ts'
 import { MemoryData, openMemory } from '../../tc-core/storage/memory.ts'
 import { StorageError } from '../../tc-core/storage/port.ts'
 import { BranchStatus, BranchType, GlobalStatus } from '../../tc-core/wire/codes.ts'
-import { controlled, eventually, type Message, NodeHarness } from './harness.ts'
+import { controlled, eventually, gate, type Message, NodeHarness } from './harness.ts'
 
 const keys = new Keys('test', 0)
 const entries = (data: MemoryData) => [...data.values.keys()].filter((key) => key.includes(':e:')).length
 
 function tcc(xid: string): Message {
   return { type: 11, xid, branchType: BranchType.TCC, resourceId: 'r', lockKey: '', applicationData: '' }
-}
-
-/** A gate that operations wait at while it is closed. */
-function gate() {
-  let waiting: (() => void)[] = []
-  let closed = false
-  return {
-    close: () => void (closed = true),
-    open: () => {
-      closed = false
-      for (const go of waiting) go()
-      waiting = []
-    },
-    get waiting() {
-      return waiting.length
-    },
-    pass: (): Promise<void> => (closed ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve())
-  }
 }
 
 // What Seata's servers among themselves count as a majority is here a write that the store has confirmed.
