@@ -1,10 +1,13 @@
 // A command's options out of flags, SEATA_ variables and a YAML file; a flag wins over a variable, a variable over the file.
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { parseArgs } from 'node:util'
-import { parse as parseYaml } from 'yaml'
 import { SeataError } from '../tc-core/wire/errors.ts'
 import { type Config, configure, suggestion } from './config.ts'
 import { allowedOf, type Command, defaultOf, flagOf, hasOption, OPTIONS, type Option, variableOf } from './options.ts'
+
+/** For what only few starts need. */
+const require = createRequire(import.meta.url)
 
 export interface Arguments {
   readonly help: boolean
@@ -68,7 +71,8 @@ function optionTypes(known: ReadonlySet<string>) {
 function readFile(path: string): Record<string, unknown> {
   let content: unknown
   try {
-    content = parseYaml(readFileSync(path, 'utf8'))
+    const { parse } = require('yaml') as typeof import('yaml')
+    content = parse(readFileSync(path, 'utf8'))
   } catch (error) {
     throw invalid(`the file ${path} cannot be read: ${(error as Error).message.split('\n')[0]}`)
   }

@@ -1,5 +1,5 @@
 // From flags, environment, file or plugin options to a configuration that is whole and checked.
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { SeataError } from '../tc-core/wire/errors.ts'
 import type { Limits } from '../tc-core/wire/limits.ts'
 import { MAX_XID_BYTES } from '../tc-core/wire/xid.ts'
@@ -46,12 +46,15 @@ const PORT_ABOVE_HTTP = 1_000
 const LINK_ABOVE_HTTP = 1_900
 const TRANSACTION_ID_CHARACTERS = 20
 
-const ajv = new Ajv({ useDefaults: true, allErrors: true })
-const validators = {
-  plugin: ajv.compile(schemaOf('plugin')),
-  start: ajv.compile(schemaOf('start')),
-  node: ajv.compile(schemaOf('node')),
-  gateway: ajv.compile(schemaOf('gateway'))
+/** Without the schema of schemas: ours are made of the option table, and a test holds them against it. It would cost more than the check itself. */
+const ajv = new Ajv({ useDefaults: true, allErrors: true, meta: false, validateSchema: false })
+const validators = new Map<'plugin' | Command, ValidateFunction>()
+
+/** Made when it is asked for: a process is one of them, and each takes a tenth of the CPU of a start. */
+function validatorOf(kind: 'plugin' | Command): ValidateFunction {
+  let validate = validators.get(kind)
+  if (!validate) validators.set(kind, (validate = ajv.compile(schemaOf(kind))))
+  return validate
 }
 
 /**
@@ -64,7 +67,7 @@ export function configure(
   nameOf: (key: string) => string = (key) => key
 ): Config {
   const config = { ...given } as Config
-  const validate = validators[kind]
+  const validate = validatorOf(kind)
   const mistakes = validate(config) ? [] : validate.errors!.map((error) => mistake(error, config, nameOf))
   followHttpPort(config, given, kind)
   if (kind === 'gateway' && config.nodes === '') mistakes.push(wrong('nodes', config, nameOf))

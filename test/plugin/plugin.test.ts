@@ -1,10 +1,11 @@
 // The plugin in somebody's app: its options, its decorator, its routes, and its place in the app's life.
+import { Ajv } from 'ajv'
 import test from 'ava'
 import Fastify from 'fastify'
 import { readArguments } from '../../plugin/arguments.ts'
 import { configure, suggestion } from '../../plugin/config.ts'
 import seata, { type SeataOptions } from '../../plugin/index.ts'
-import { flagOf, OPTIONS, variableOf } from '../../plugin/options.ts'
+import { flagOf, OPTIONS, schemaOf, variableOf } from '../../plugin/options.ts'
 import { GlobalStatus } from '../../tc-core/wire/codes.ts'
 import { SeataError } from '../../tc-core/wire/errors.ts'
 import { connect, startApp, temporaryDirectory } from '../e2e/servers.ts'
@@ -95,6 +96,11 @@ test('every option has one flag and one variable, a default that is allowed, and
   t.is(new Set(OPTIONS.map(variableOf)).size, OPTIONS.length)
   t.notThrows(() => configure({}, 'start'))
   for (const option of OPTIONS) t.regex(option.doc, /^[A-Z].*\.$/, option.key)
+})
+
+test('the schemas that are made of the option table are schemas', (t) => {
+  for (const kind of ['plugin', 'start', 'node', 'gateway'] as const)
+    t.notThrows(() => new Ajv({ strict: true, validateSchema: true }).compile(schemaOf(kind)), kind)
 })
 
 test('every option is read from its flag and from its variable', (t) => {
