@@ -6,6 +6,7 @@ import { healthRoutes } from '../gateway/health.ts'
 import { ClusterNode, type ClusterNodeHealth } from '../tc-core/host/cluster-node.ts'
 import { NodeFigures } from '../tc-core/host/figures.ts'
 import { openStorage } from '../tc-core/host/node.ts'
+import { rehearse } from '../tc-core/host/rehearsal.ts'
 import { formatAddress, parseAddress, reachable } from '../tc-core/wire/address.ts'
 import type { Config } from './config.ts'
 import { memberRoutes } from './member-routes.ts'
@@ -57,6 +58,7 @@ export async function startNode(config: Config, app: FastifyInstance): Promise<N
     await node.stop(STOP_MS)
     await storage.close()
   })
+  await rehearse(app.log).catch((error: unknown) => app.log.warn({ err: error }, 'the rehearsal failed'))
   const links = await node.listen()
   await app.listen({ host: config.host, port: config.httpPort, listenTextResolver: () => 'HTTP listens' })
   const http = addressOf(app)

@@ -131,17 +131,21 @@ export const CASES: Readonly<Record<string, Case>> = {
     says: 'rolling restart of all nodes',
     times: 1,
     async run(stage, times) {
-      const waits = new Waits()
+      const [waits, calm] = [new Waits(), new Waits()]
       for (let i = 0; i < times * NODES.length; i++) {
         await stage.cluster.settled()
         const node = stage.cluster.nodes.get(NODES[i % NODES.length]!)!
+        const from = performance.now()
         await stage.watched(waits, async () => {
           await node.process.kill('SIGTERM')
           await stage.cluster.node(node.name, node.link)
           await stage.cluster.settled()
         })
+        const took = performance.now() - from
+        await stage.watched(calm, () => sleep(took - WATCH_MS))
       }
       stage.print(`rolling restart of all nodes, ${times} times: ${waits}`)
+      stage.print(`  undisturbed, each time for as long: ${calm}`)
     }
   },
   gateways: {
