@@ -61,11 +61,6 @@ export class GatewayFigures {
     calls: () => number
   }): Family[] {
     const { traffic } = this
-    const pairs = (counts: Counts, a: string, b: string) =>
-      counts.entries.map(([name, value]) => {
-        const [first = '', second = ''] = name.split(' ')
-        return { labels: { [a]: first, [b]: second }, value }
-      })
     const one = (value: () => number) => () => [{ labels: {}, value: value() }]
     return [
       gauge('seata_exception', 'Failures that clients were told of, in the words of Seata, since the start.', () =>
@@ -103,7 +98,12 @@ export class GatewayFigures {
       gauge('seata_gateway_waiting_requests', 'Requests of clients that wait for their answers now.', one(now.waiting)),
       gauge('seata_gateway_parked_requests', 'Requests that wait for a leader now.', one(now.parked)),
       gauge('seata_gateway_connections', 'Connections of clients.', one(now.connections)),
-      counter('seata_gateway_rm_calls_total', 'Phase-two calls of RMs.', () => pairs(this.#calls, 'kind', 'outcome')),
+      counter('seata_gateway_rm_calls_total', 'Phase-two calls of RMs.', () =>
+        this.#calls.entries.map(([name, value]) => {
+          const [kind = '', outcome = ''] = name.split(' ')
+          return { labels: { kind, outcome }, value }
+        })
+      ),
       gauge('seata_gateway_rm_calls_inflight', 'Phase-two calls that wait for their RM.', one(now.calls)),
       counter(
         'seata_gateway_frames_received_total',

@@ -81,9 +81,9 @@ export class Gateway implements Downstream, IntakeTarget {
   /** Runs while anything is parked. */
   #sweeper: (() => void) | null = null
   readonly #begins = new Begins()
-  /** Where this gateway's numbers of sendings begin: it is drawn, so that no two gateways ever give one number. */
+  /** Where the identities of this gateway's requests begin: it is drawn, so that no two gateways ever give the same. */
   readonly #firstIdentity: bigint
-  #sendings = 0
+  #lastNumber = 0
   #draining = false
   readonly #overloads = new RateLimited()
   /** Begins are refused until then, ms; 0: they never were. */
@@ -217,7 +217,7 @@ export class Gateway implements Downstream, IntakeTarget {
 
   /** @param xid empty: a begin's */
   #send(pending: Pending, xid: string): void {
-    pending.sending = ++this.#sendings
+    pending.number = ++this.#lastNumber
     const isBegin = treatmentOf(pending.type) === 'begin'
     const { fragment, since } = pending
     if (isBegin) {
@@ -236,8 +236,8 @@ export class Gateway implements Downstream, IntakeTarget {
     this.#options.upstream.request(pending)
   }
 
-  identityOf(sending: number): bigint {
-    return BigInt.asIntN(64, this.#firstIdentity + BigInt(sending))
+  identityOf(number: number): bigint {
+    return BigInt.asIntN(64, this.#firstIdentity + BigInt(number))
   }
 
   answered(pending: Pending, failure: Failure | null): void {

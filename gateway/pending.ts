@@ -15,8 +15,8 @@ export interface Envelope {
 
 /** Who sends it on, and counts. */
 export interface PendingOwner {
-  /** A number that no other sending of any gateway has, from one that counts the sendings of this gateway. */
-  identityOf(sending: number): bigint
+  /** Of this gateway's request with that number: no other request of any gateway has it. */
+  identityOf(number: number): bigint
   refused(pending: Pending, reason: Refusal): void
   answered(pending: Pending, failure: Failure | null): void
 }
@@ -38,8 +38,8 @@ export class Pending implements LinkRequest {
   start: number
   end: number
   proposed = ''
-  /** The number of this sending, see `identity`. */
-  sending = 0
+  /** Among the requests of this gateway, however often it is sent. */
+  number = 0
   again = false
   waited = 0
   /** It was sent on before. */
@@ -89,7 +89,7 @@ export class Pending implements LinkRequest {
 
   /** Made when somebody asks: most requests are never told apart by it. */
   get identity(): bigint {
-    return this.#owner.identityOf(this.sending)
+    return this.#owner.identityOf(this.number)
   }
 
   get trace(): string {

@@ -50,7 +50,7 @@ const TRANSACTION_ID_CHARACTERS = 20
 const ajv = new Ajv({ useDefaults: true, allErrors: true, meta: false, validateSchema: false })
 const validators = new Map<'plugin' | Command, ValidateFunction>()
 
-/** Made when it is asked for: a process is one of them, and each takes a tenth of the CPU of a start. */
+/** Made when it is asked for: a process is one of them, and to make all four would be a fifth of the CPU of its start. */
 function validatorOf(kind: 'plugin' | Command): ValidateFunction {
   let validate = validators.get(kind)
   if (!validate) validators.set(kind, (validate = ajv.compile(schemaOf(kind))))

@@ -2,6 +2,7 @@
 import type { HomeMessage } from '../wire/home.ts'
 import type { BranchCall, CallFailure, Client } from '../wire/link.ts'
 import type { AnyMessage } from '../wire/message.ts'
+import { empty } from '../wire/table.ts'
 import type { Effect } from './effects.ts'
 import type { Session } from './session.ts'
 
@@ -90,9 +91,4 @@ export class Outputs {
     empty(this.notes)
     empty(this.ended)
   }
-}
-
-/** Not by its length: that gives its memory back, and the next step asks for it again. */
-function empty(list: unknown[]): void {
-  while (list.length > 0) list.pop()
 }

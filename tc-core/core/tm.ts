@@ -9,7 +9,7 @@ import type {
   GlobalRollback,
   GlobalStatus as GlobalStatusRequest
 } from '../wire/messages/index.ts'
-import { begun as begunResult, failure, status as statusOf } from './answers.ts'
+import { begun, failure, status as statusOf } from './answers.ts'
 import { SessionBegun, SessionEnded, SessionTraced, StatusChanged } from './effects.ts'
 import type { Fragment } from './fragment.ts'
 import { failWaiting } from './homes.ts'
@@ -30,7 +30,7 @@ export function begin(f: Fragment, request: Request, message: MessageOf<typeof G
   const long = longName(message.transactionName, client, limits.maxNameBytes)
   if (long) return refuse('SEATA_NAME_TOO_LONG', ...long, limits.maxNameBytes)
   const taken = f.state.sessions.get(xid)
-  if (taken && isSame(taken, request) && keeps(f, 'same-begin')) return f.reply(request, begunResult(xid), 'confirmed')
+  if (taken && isSame(taken, request) && keeps(f, 'same-begin')) return f.reply(request, begun(xid), 'confirmed')
   if (taken || f.state.outcomes.get(xid) !== 0) return f.reply(request, XID_TAKEN, 'now')
   if (f.state.sessions.size >= limits.maxTransactions) {
     return refuse('SEATA_TOO_MANY_TRANSACTIONS', limits.maxTransactions)
@@ -50,7 +50,7 @@ export function begin(f: Fragment, request: Request, message: MessageOf<typeof G
   if (request.origin) f.emit({ type: SessionTraced.code, xid, origin: request.origin })
   const session = f.state.sessions.get(xid)!
   f.timers.set(session, session.deadline + 1)
-  f.reply(request, begunResult(xid), 'confirmed')
+  f.reply(request, begun(xid), 'confirmed')
 }
 
 /** The same begin again. Not if the transaction has timed out since: what nobody can join is of no use to who begins. */

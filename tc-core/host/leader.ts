@@ -16,6 +16,7 @@ import type { Log } from '../wire/log.ts'
 import type { AnyMessage } from '../wire/message.ts'
 import { isBadBody, readBody, writeBody } from '../wire/messages/index.ts'
 import type { Clock } from '../wire/runtime.ts'
+import { empty } from '../wire/table.ts'
 import { traceTime } from '../wire/tracing.ts'
 import type { NodeFigures } from './figures.ts'
 import { type HostRequest, OpenRequests } from './open-requests.ts'
@@ -133,7 +134,7 @@ export class Leader {
       if (this.#stopped) this.#refuse(this.#inputs[n]!)
       else this.#step(this.#inputs[n]!, now)
     }
-    while (this.#inputs.length > 0) this.#inputs.pop()
+    empty(this.#inputs)
   }
 
   #step(input: Input, now: number): void {

@@ -82,3 +82,8 @@ export class Bag<T extends { place: number }> {
     return [...this.#items]
   }
 }
+
+/** Takes everything out of a list that is soon filled again. Not by its length: that gives its memory back. */
+export function empty(list: unknown[]): void {
+  while (list.length > 0) list.pop()
+}
