@@ -14,6 +14,8 @@ const CONNECT_MS = 500
 const LEADER_MS = 100
 /** Ms for which nobody is asked again after nobody answered. */
 const PAUSE_MS = 50
+/** Ms after which a leader that is gone is believed in again: etcd elects within two seconds, so it may be gone for us alone. */
+const GONE_MS = 5000
 /** Times that a read is sent, as far as there is time. */
 const MAX_ATTEMPTS = 3
 
@@ -24,6 +26,10 @@ export class EtcdCluster {
   #connecting: Promise<EtcdMember> | null = null
   /** The member that failed last: the others come first. */
   #left: string | null = null
+  /** By address, the numbers of members that told theirs. */
+  readonly #ids = new Map<string, string>()
+  /** The leader that is gone, though others name it, and since when. */
+  #gone = { id: '', since: 0 }
   #closed = false
 
   constructor(address: EtcdAddress) {
@@ -80,12 +86,15 @@ export class EtcdCluster {
     const asked = (others.length > 0 ? others : all).map((address) => new EtcdMember(address, this.#address.tls))
     let chosen: EtcdMember | null = null
     try {
-      const ready = asked.map((member) => member.ready(this.#metadata, CONNECT_MS))
+      const ready = asked.map((member) => this.#ready(member, CONNECT_MS))
       const first = await Promise.any(ready)
       const best = first.leads ? first : await leaderOf(ready, first)
+      if (await this.#namesWhoIsGone(best))
+        throw new AggregateError([new Error(`${best.address}: its leader is gone, and there is no other yet`)])
       await this.#logIn(best)
       if (this.#closed) throw new StorageError('the store is closed')
       this.#connecting = null
+      if (best.leads) this.#gone.id = ''
       this.#member = chosen = best
       return best
     } catch (error) {
@@ -95,6 +104,25 @@ export class EtcdCluster {
     } finally {
       for (const member of asked) if (member !== chosen) member.close()
     }
+  }
+
+  #ready(member: EtcdMember, ms: number): Promise<EtcdMember> {
+    return member.ready(this.#metadata, ms).finally(() => {
+      if (member.id !== '') this.#ids.set(member.address, member.id)
+    })
+  }
+
+  /** Until others elect, they pass writes on to a leader that is not there any more, and nobody hears of these again. */
+  async #namesWhoIsGone({ id, leader }: EtcdMember): Promise<boolean> {
+    const named = leader === id ? undefined : [...this.#ids].find(([, known]) => known === leader)
+    if (!named) return false
+    const member = new EtcdMember(named[0], this.#address.tls)
+    await this.#ready(member, LEADER_MS).catch(() => {})
+    member.close()
+    if (!member.leadsNot) return false
+    const now = performance.now()
+    if (this.#gone.id !== leader) this.#gone = { id: leader, since: now }
+    return now - this.#gone.since < GONE_MS
   }
 
   async #logIn(member: EtcdMember): Promise<void> {

@@ -61,8 +61,11 @@ const OPTIONS: ChannelOptions = {
 
 export class EtcdMember {
   readonly address: string
-  /** It led the others when it was asked; see `ready`. */
-  leads = false
+  /** Its number, and that of the leader it knew of, when it was asked; see `ready`. Empty: not known. */
+  id = ''
+  leader = ''
+  /** When it was asked it surely led nobody: it said so, or was not there. */
+  leadsNot = false
   readonly #tls: boolean
   #channel: Channel | null = null
   #closed = false
@@ -76,6 +79,7 @@ export class EtcdMember {
   async ready(metadata: Metadata, ms: number): Promise<this> {
     const end = performance.now() + ms
     await knock(`${this.#tls ? 'https' : 'http'}://${this.address}`, ms).catch((error: NodeJS.ErrnoException) => {
+      this.leadsNot = error.code === 'ECONNREFUSED'
       throw this.#failure(status.UNAVAILABLE, error.message || error.code || 'no connection', ms)
     })
     if (this.#closed) throw this.#failure(status.CANCELLED, 'it was not needed', ms)
@@ -86,10 +90,16 @@ export class EtcdMember {
     const answer = await this.call(RPC.status, statusRequest, metadata, left).catch((error: EtcdFailure) => error)
     if (answer instanceof EtcdFailure && answer.isOfMember) throw answer
     if (answer instanceof EtcdFailure) return this
-    const leader = leaderIn(answer)
-    if (leader === 'nobody') throw this.#failure(status.UNAVAILABLE, 'it knows no leader', ms)
-    this.leads = leader === 'itself'
+    const { member, leader } = leaderIn(answer)
+    this.id = member
+    this.leader = leader
+    this.leadsNot = leader !== member
+    if (leader === '') throw this.#failure(status.UNAVAILABLE, 'it knows no leader', ms)
     return this
+  }
+
+  get leads(): boolean {
+    return this.id !== '' && this.leader === this.id
   }
 
   /** Rejects with EtcdFailure, after `ms` at the latest. The channel's own call costs a third less CPU than a client's. */

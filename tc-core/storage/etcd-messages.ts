@@ -135,8 +135,8 @@ export function tokenIn(answer: Buffer): string {
   return token
 }
 
-/** Who leads, by a member's answer to its status: nobody that it knows of, another, or itself. */
-export function leaderIn(answer: Buffer): 'nobody' | 'another' | 'itself' {
+/** Who a member is, and whom it takes for the leader, by its answer to its status; '' when it knows of none. */
+export function leaderIn(answer: Buffer): { member: string; leader: string } {
   let leader = ''
   let member = ''
   eachField(answer, StatusAnswer.header, (r) =>
@@ -144,7 +144,7 @@ export function leaderIn(answer: Buffer): 'nobody' | 'another' | 'itself' {
   )
   // Left out when there is none.
   eachField(answer, StatusAnswer.leader, (r) => (leader = String(r.uint64())))
-  return leader === '' ? 'nobody' : leader === member ? 'itself' : 'another'
+  return { member, leader }
 }
 
 /** Reads every field with this tag and skips the others. Throws RangeError when the bytes are no message. */

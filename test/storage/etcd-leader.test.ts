@@ -1,6 +1,7 @@
 // Which member of an etcd cluster is asked: the one that leads, if it answers soon.
+import { status } from '@grpc/grpc-js'
 import test from 'ava'
-import { cluster, open } from './etcd-server.ts'
+import { cluster, open, type StandIn } from './etcd-server.ts'
 
 test('of the members that answer the one that leads is asked, also when it is not the first to answer', async (t) => {
   const { data, members, url } = await cluster(t, 3)
@@ -29,4 +30,45 @@ test('a leader that does not answer soon is not waited for', async (t) => {
   const storage = await open(t, url)
   t.true(await storage.lane('a').setIfAbsent('k', Buffer.from('v')))
   t.true(data.calls.every(({ server }) => server === other))
+})
+
+const GONE: Readonly<Record<string, (leader: StandIn, other: StandIn) => void>> = {
+  'is not there any more': (leader) => leader.stop(),
+  'says itself that it does not lead': (leader, other) => {
+    leader.believes = other
+  }
+}
+
+for (const [what, ends] of Object.entries(GONE)) {
+  test(`nothing is sent to members that pass it on to a leader which ${what}`, async (t) => {
+    const { data, members, url } = await cluster(t, 3)
+    const [first, second, third] = members
+    data.leader = first!
+    const lane = (await open(t, url)).lane('a')
+    t.true(await lane.setIfAbsent('k', Buffer.from('v')))
+    ends(first!, second!)
+    data.fate = ({ server, method }) => (server === first && method !== 'Status' ? { code: status.UNAVAILABLE } : null)
+    data.calls.length = 0
+    await t.throwsAsync(lane.setIfAbsent('l', Buffer.from('v')))
+    await t.throwsAsync(lane.setIfAbsent('m', Buffer.from('v')), { message: /its leader is gone/ })
+    t.true(data.calls.every(({ server }) => server === first))
+    data.leader = third!
+    first!.believes = third!
+    // A search that found nobody is not made again at once.
+    while (!(await lane.setIfAbsent('n', Buffer.from('v')).catch(() => false)));
+    t.is(data.calls.at(-1)!.server, third!)
+  })
+}
+
+test('a leader that is gone for us alone is believed in again after a while', async (t) => {
+  const { data, members, url } = await cluster(t, 2)
+  const [first, second] = members
+  data.leader = first!
+  const lane = (await open(t, url)).lane('a')
+  t.true(await lane.setIfAbsent('k', Buffer.from('v')))
+  first!.stop()
+  const from = performance.now()
+  while (!(await lane.setIfAbsent('l', Buffer.from('v')).catch(() => false)));
+  t.is(data.calls.at(-1)!.server, second!)
+  t.true(performance.now() - from > 4_000)
 })

@@ -68,6 +68,8 @@ export class StandIn {
   readonly #data: StandInData
   readonly #server = new Server({ 'grpc.max_receive_message_length': -1 })
   port = 0
+  /** Whom it takes for the leader when it is not the one that all others do. */
+  believes: StandIn | null = null
 
   private constructor(data: StandInData) {
     this.#data = data
@@ -87,8 +89,13 @@ export class StandIn {
     standIn.port = await new Promise((resolve, reject) =>
       standIn.#server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error ? reject(error) : resolve(port)))
     )
-    t.teardown(() => standIn.#server.forceShutdown())
+    t.teardown(() => standIn.stop())
     return standIn
+  }
+
+  /** From now on connections to it are refused. */
+  stop(): void {
+    this.#server.forceShutdown()
   }
 
   get address(): string {
@@ -125,7 +132,7 @@ export class StandIn {
   /** Who it is and who leads: a member's number is its port here. */
   #status(): Uint8Array {
     const header = Writer.create().uint32(16).uint32(this.port).finish()
-    const leader = this.#data.leader?.port ?? 7
+    const leader = (this.believes ?? this.#data.leader)?.port ?? 7
     return Buffer.concat([wrapped(1, header), Writer.create().uint32(32).uint32(leader).finish()])
   }
 
