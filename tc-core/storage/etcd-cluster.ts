@@ -80,7 +80,7 @@ export class EtcdCluster {
     return within(this.#connecting, end - performance.now())
   }
 
-  async #find(): Promise<EtcdMember> {
+  async #find(again = false): Promise<EtcdMember> {
     const all = this.#address.members
     const others = all.filter((address) => address !== this.#left)
     const asked = (others.length > 0 ? others : all).map((address) => new EtcdMember(address, this.#address.tls))
@@ -92,6 +92,8 @@ export class EtcdCluster {
       if (await this.#namesWhoIsGone(best))
         throw new AggregateError([new Error(`${best.address}: its leader is gone, and there is no other yet`)])
       await this.#logIn(best)
+      // From 3.6 on a member tells who leads to those only who have a token.
+      if (best.id === '' && !again) return await this.#find(true)
       if (this.#closed) throw new StorageError('the store is closed')
       this.#connecting = null
       if (best.leads) this.#gone.id = ''

@@ -173,7 +173,6 @@ test.serial(
     // Tokens live in memory: after a restart of all members none is known.
     for (const i of [0, 1, 2]) await servers.kill(i)
     for (const i of [0, 1, 2]) servers.restart(i)
-    await servers.leader(3)
     const options = {
       lane,
       sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),

@@ -72,3 +72,13 @@ test('a leader that is gone for us alone is believed in again after a while', as
   t.is(data.calls.at(-1)!.server, second!)
   t.true(performance.now() - from > 4_000)
 })
+
+test('a member that tells who leads only to those who have a token is asked once more with it', async (t) => {
+  const { data, members, url } = await cluster(t, 3, 'u:p@')
+  data.leader = members[2]!
+  data.fate = ({ method, token }) =>
+    method === 'Status' && !token ? { code: status.INVALID_ARGUMENT, text: 'etcdserver: user name is empty' } : null
+  const storage = await open(t, url)
+  t.true(await storage.lane('a').setIfAbsent('k', Buffer.from('v')))
+  t.is(data.calls.at(-1)!.server, members[2]!)
+})
