@@ -1,4 +1,4 @@
-// examples/compose as far as it can be tried without containers: the file is read, and every process would start with the options it is given.
+// examples/compose without containers (its README tells of a run in them): the file is read, and every process would start as it is told.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
