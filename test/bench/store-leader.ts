@@ -17,6 +17,8 @@ export interface StoreSettings {
 /** How long one member is waited for, and how long after one round the next begins, ms. */
 const PROBE_MS = 200
 const AGAIN_MS = 5
+/** A store that elects nobody for so long will not, ms. */
+const ELECTION_MS = 60_000
 
 /** Kills the leader, and waits until another takes a write from a client that is not ours. Answers what starts it again. */
 export async function killStoreLeader(settings: StoreSettings, etcd: EtcdServers | null): Promise<() => unknown> {
@@ -34,7 +36,11 @@ export async function killStoreLeader(settings: StoreSettings, etcd: EtcdServers
 }
 
 async function until(written: () => Promise<unknown>): Promise<void> {
-  while (!(await written().catch(() => null))) await sleep(AGAIN_MS)
+  const end = performance.now() + ELECTION_MS
+  while (!(await written().catch(() => null))) {
+    if (performance.now() > end) throw new Error(`no member took a write for ${ELECTION_MS} ms`)
+    await sleep(AGAIN_MS)
+  }
 }
 
 /** Rejects when this member does not. */
