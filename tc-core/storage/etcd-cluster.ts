@@ -89,6 +89,7 @@ export class EtcdCluster {
       const ready = asked.map((member) => this.#ready(member, CONNECT_MS))
       const first = await Promise.any(ready)
       const best = first.leads ? first : await leaderOf(ready, first)
+      // An AggregateError, as when nobody answers: who opens the store goes on trying.
       if (await this.#namesWhoIsGone(best))
         throw new AggregateError([new Error(`${best.address}: its leader is gone, and there is no other yet`)])
       await this.#logIn(best)

@@ -64,8 +64,8 @@ export class EtcdMember {
   /** Its number, and that of the leader it knew of, when it was asked; see `ready`. Empty: not known. */
   id = ''
   leader = ''
-  /** When it was asked it surely led nobody: it said so, or was not there. */
-  leadsNot = false
+  /** Nobody is there. */
+  #refuses = false
   readonly #tls: boolean
   #channel: Channel | null = null
   #closed = false
@@ -79,7 +79,7 @@ export class EtcdMember {
   async ready(metadata: Metadata, ms: number): Promise<this> {
     const end = performance.now() + ms
     await knock(`${this.#tls ? 'https' : 'http'}://${this.address}`, ms).catch((error: NodeJS.ErrnoException) => {
-      this.leadsNot = error.code === 'ECONNREFUSED'
+      this.#refuses = error.code === 'ECONNREFUSED'
       throw this.#failure(status.UNAVAILABLE, error.message || error.code || 'no connection', ms)
     })
     if (this.#closed) throw this.#failure(status.CANCELLED, 'it was not needed', ms)
@@ -93,13 +93,17 @@ export class EtcdMember {
     const { member, leader } = leaderIn(answer)
     this.id = member
     this.leader = leader
-    this.leadsNot = leader !== member
     if (leader === '') throw this.#failure(status.UNAVAILABLE, 'it knows no leader', ms)
     return this
   }
 
   get leads(): boolean {
     return this.id !== '' && this.leader === this.id
+  }
+
+  /** When it was asked it surely led nobody: it said so, or was not there. Of a silent one neither this nor `leads` is known. */
+  get leadsNot(): boolean {
+    return this.#refuses || this.leader !== this.id
   }
 
   /** Rejects with EtcdFailure, after `ms` at the latest. The channel's own call costs a third less CPU than a client's. */

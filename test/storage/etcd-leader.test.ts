@@ -1,6 +1,7 @@
 // Which member of an etcd cluster is asked: the one that leads, if it answers soon.
 import { status } from '@grpc/grpc-js'
 import test from 'ava'
+import { eventually } from '../host/harness.ts'
 import { cluster, open, type StandIn } from './etcd-server.ts'
 
 test('of the members that answer the one that leads is asked, also when it is not the first to answer', async (t) => {
@@ -55,7 +56,7 @@ for (const [what, ends] of Object.entries(GONE)) {
     data.leader = third!
     first!.believes = third!
     // A search that found nobody is not made again at once.
-    while (!(await lane.setIfAbsent('n', Buffer.from('v')).catch(() => false)));
+    await eventually(() => lane.setIfAbsent('n', Buffer.from('v')).catch(() => false))
     t.is(data.calls.at(-1)!.server, third!)
   })
 }
@@ -68,7 +69,7 @@ test('a leader that is gone for us alone is believed in again after a while', as
   t.true(await lane.setIfAbsent('k', Buffer.from('v')))
   first!.stop()
   const from = performance.now()
-  while (!(await lane.setIfAbsent('l', Buffer.from('v')).catch(() => false)));
+  await eventually(() => lane.setIfAbsent('l', Buffer.from('v')).catch(() => false))
   t.is(data.calls.at(-1)!.server, second!)
   t.true(performance.now() - from > 4_000)
 })
