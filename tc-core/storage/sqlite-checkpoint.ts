@@ -1,16 +1,20 @@
 // Writes the write-ahead log back into the database, beside the thread that goes on writing.
 import { DatabaseSync } from 'node:sqlite'
-import { parentPort, workerData } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
+import { Checkpointing, type SqliteThreadData } from './sqlite-protocol.ts'
 
-const db = new DatabaseSync(workerData as string)
+const { path, shared } = workerData as Pick<SqliteThreadData, 'path' | 'shared'>
+const asked = new Checkpointing(shared)
+const db = new DatabaseSync(path)
 // NORMAL: a checkpoint flushes what it has to in every mode; this connection commits nothing.
 db.exec('PRAGMA synchronous = NORMAL')
 
-parentPort!.on('message', () => {
+for (;;) {
+  asked.wait()
   try {
     db.exec('PRAGMA wal_checkpoint(PASSIVE)')
   } catch {
     // Tried again with the next.
   }
-  parentPort!.postMessage('done')
-})
+  asked.made()
+}

@@ -1,7 +1,7 @@
 // The database thread: everything that waits here when it wakes up is one transaction, and answered when that is on disk.
 import { DatabaseSync } from 'node:sqlite'
 import { type MessagePort, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads'
-import { type Operation, type Reply, Ring, type SqliteThreadData } from './sqlite-protocol.ts'
+import { Answering, Kind, type Letter, type LetterReply, Outcome, type SqliteThreadData } from './sqlite-protocol.ts'
 
 /** Pages of the write-ahead log after which it is written back: small enough to stay in the cache, large enough to be seldom. */
 const CHECKPOINT_PAGES = 2_000
@@ -12,10 +12,9 @@ const BUSY_MS = 5_000
 /** A checkpoint flushes the log and the database; it is done in two steps. */
 const FLUSHES_PER_CHECKPOINT = 4
 
-const { path, ring: shared, flushes: counter } = workerData as SqliteThreadData
+const { path, shared, letters } = workerData as SqliteThreadData
 const port = parentPort as unknown as MessagePort
-const ring = new Ring(shared)
-const flushes = new Int32Array(counter)
+const asked = new Answering(shared)
 
 function open(): DatabaseSync {
   const db = new DatabaseSync(path)
@@ -33,56 +32,76 @@ function serve(db: DatabaseSync): void {
   const upsert = db.prepare('INSERT INTO kv (k, v) VALUES (?, ?) ON CONFLICT DO UPDATE SET v = excluded.v')
   const select = db.prepare('SELECT v FROM kv WHERE k = ?')
   const remove = db.prepare('DELETE FROM kv WHERE k = ?')
+  const begin = db.prepare('BEGIN IMMEDIATE')
+  const end = db.prepare('COMMIT')
   const checkpoints = new Checkpoints(db)
 
-  const perform = (operation: Operation): unknown => {
-    switch (operation.kind) {
-      case 'setIfAbsent':
-        return Number(insert.run(operation.key, bytesOf(operation)).changes) === 1
-      case 'set':
-        return void upsert.run(operation.key, bytesOf(operation))
+  const write = (kind: number, key: string, value: Uint8Array): boolean => {
+    if (kind === Kind.SetIfAbsent) return Number(insert.run(key, value).changes) === 1
+    upsert.run(key, value)
+    return true
+  }
+
+  const perform = (letter: Letter): unknown => {
+    switch (letter.kind) {
       case 'getMany':
-        return operation.keys.map((key) => (select.get(key) as { v: Uint8Array } | undefined)?.v ?? null)
+        return letter.keys.map((key) => (select.get(key) as { v: Uint8Array } | undefined)?.v ?? null)
       case 'delete':
-        for (const key of operation.keys) remove.run(key)
+        for (const key of letter.keys) remove.run(key)
         return undefined
-      case 'close':
-        return undefined
+      default:
+        return write(letter.kind === 'set' ? Kind.Set : Kind.SetIfAbsent, letter.key, letter.value)
     }
   }
 
   /** All or, when anything fails, none: then every caller is told that it failed. */
-  const commit = (batch: readonly Operation[]): Reply[] => {
+  const commit = (count: number): void => {
+    const opened: Letter[] = []
+    for (let n = 0; n < count; n++)
+      if (asked.kind(n) === Kind.Letter) opened.push((receiveMessageOnPort(letters) as { message: Letter }).message)
+    const replies: LetterReply[] = []
+    const single = count === 1 && opened[0]?.kind !== 'delete'
+    let pages = 0
     try {
-      const single = batch.length === 1 && batch[0]!.kind !== 'delete'
-      if (!single) db.exec('BEGIN IMMEDIATE')
-      const replies = batch.map((operation) => ({ value: perform(operation) }))
-      if (!single) db.exec('COMMIT')
-      if (batch.some((operation) => operation.kind !== 'getMany')) flushes[0]!++
-      return replies
+      if (!single) begin.run()
+      for (let n = 0; n < count; n++) {
+        const kind = asked.kind(n)
+        if (kind === Kind.Letter) {
+          const letter = opened[replies.length]!
+          replies.push({ value: perform(letter) })
+          asked.outcome(n, Outcome.Letter)
+          pages += pagesOfLetter(letter)
+        } else {
+          const value = asked.value(n)
+          asked.outcome(n, write(kind, asked.key(n), value) ? Outcome.Yes : Outcome.No)
+          pages += pagesOf(value)
+        }
+      }
+      if (!single) end.run()
+      if (pages > 0) asked.flushed(1)
     } catch (error) {
       if (db.isTransaction) db.exec('ROLLBACK')
-      return batch.map(() => ({ error: (error as Error).message }))
+      replies.length = 0
+      for (let n = 0; n < count; n++) {
+        replies.push({ error: (error as Error).message })
+        asked.outcome(n, Outcome.Letter)
+      }
     }
+    for (const reply of replies) letters.postMessage(reply)
+    asked.answer(count)
+    checkpoints.wrote(pages)
   }
 
-  port.on('message', (first: Operation) => {
-    const batch = [first]
-    for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port))
-      batch.push(next.message as Operation)
-    const closing = batch.findIndex((operation) => operation.kind === 'close')
-    if (closing >= 0) batch.length = closing
-    if (batch.length > 0) port.postMessage(commit(batch))
-    checkpoints.wrote(batch)
-    if (closing < 0) return
-    checkpoints.end()
-    db.close()
-    port.close()
-  })
-}
-
-function bytesOf(operation: Extract<Operation, { kind: 'setIfAbsent' | 'set' }>): Uint8Array {
-  return 'value' in operation ? operation.value : ring.view(operation.at, operation.length)
+  for (;;) {
+    const count = asked.wait()
+    checkpoints.look()
+    let n = 0
+    while (n < count && asked.kind(n) !== Kind.Close) n++
+    if (n > 0) commit(n)
+    if (n < count) break
+  }
+  checkpoints.end()
+  db.close()
 }
 
 /**
@@ -99,30 +118,29 @@ class Checkpoints {
     this.#db = db
   }
 
-  wrote(batch: readonly Operation[]): void {
-    for (const operation of batch) this.#pages += pagesOf(operation)
+  wrote(pages: number): void {
+    this.#pages += pages
     if (this.#pages < CHECKPOINT_PAGES || this.#running) return
     this.#running = true
     this.#helper ??= this.#start()
-    this.#helper.postMessage('checkpoint')
+    asked.askCheckpoint()
   }
 
   #start(): Worker {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-    const helper = new Worker(new URL(`./sqlite-checkpoint.${extension}`, import.meta.url), { workerData: path })
-    helper.on('message', () => this.#finish())
-    helper.on('error', () => {
-      this.#helper = null
-      this.#finish()
+    const helper = new Worker(new URL(`./sqlite-checkpoint.${extension}`, import.meta.url), {
+      workerData: { path, shared }
     })
     helper.unref()
     return helper
   }
 
-  #finish(): void {
+  /** Does what is left to do when the helper has done its part. */
+  look(): void {
+    if (!asked.checkpointed) return
     this.#running = false
     this.#pages = 0
-    flushes[0]! += FLUSHES_PER_CHECKPOINT
+    asked.flushed(FLUSHES_PER_CHECKPOINT)
     try {
       this.#db.exec('PRAGMA wal_checkpoint(PASSIVE)')
     } catch {
@@ -136,16 +154,13 @@ class Checkpoints {
   }
 }
 
-function pagesOf(operation: Operation): number {
-  switch (operation.kind) {
-    case 'setIfAbsent':
-    case 'set':
-      return 2 + Math.ceil(('value' in operation ? operation.value.length : operation.length) / PAGE_BYTES)
-    case 'delete':
-      return operation.keys.length
-    default:
-      return 0
-  }
+function pagesOf(value: Uint8Array): number {
+  return 2 + Math.ceil(value.length / PAGE_BYTES)
+}
+
+function pagesOfLetter(letter: Letter): number {
+  if (letter.kind === 'getMany') return 0
+  return letter.kind === 'delete' ? letter.keys.length : pagesOf(letter.value)
 }
 
 try {

@@ -2,19 +2,25 @@
 // A commit costs one flush of a file that does not grow (LMDB: two), so an append is confirmed in less than half the time.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { SeataError } from '../wire/errors.ts'
+import { empty } from '../wire/table.ts'
 import { type Lane, type Storage, StorageError } from './port.ts'
-import { type Operation, type Reply, Ring, type SqliteThreadData } from './sqlite-protocol.ts'
+import {
+  Asking,
+  Kind,
+  type Letter,
+  type LetterReply,
+  newShared,
+  Outcome,
+  type SqliteThreadData
+} from './sqlite-protocol.ts'
 
-const RING_BYTES = 8 * 1024 * 1024
 const RESTART_MS = 500
 
 interface Waiting {
   resolve(value: unknown): void
   reject(error: Error): void
-  /** Where the ring is free up to when this is answered; 0 when the value took another way. */
-  readonly ringEnd: number
 }
 
 /** Opens (and creates) the database in `directory`; rejects with SEATA_STORE_OPEN_FAILED. Several processes may share it. */
@@ -48,7 +54,7 @@ class SqliteLane implements Lane {
   }
 
   setIfAbsent(key: string, value: Uint8Array): Promise<boolean> {
-    return this.#thread.write('setIfAbsent', key, value) as Promise<boolean>
+    return this.#thread.write(Kind.SetIfAbsent, key, value) as Promise<boolean>
   }
 
   async get(key: string): Promise<Buffer | null> {
@@ -57,27 +63,32 @@ class SqliteLane implements Lane {
   }
 
   async getMany(keys: readonly string[]): Promise<(Buffer | null)[]> {
-    const values = (await this.#thread.call({ kind: 'getMany', keys })) as (Uint8Array | null)[]
+    const values = (await this.#thread.send({ kind: 'getMany', keys })) as (Uint8Array | null)[]
     return values.map((value) => value && Buffer.from(value.buffer, value.byteOffset, value.byteLength))
   }
 
   async set(key: string, value: Uint8Array): Promise<void> {
-    await this.#thread.write('set', key, value)
+    await this.#thread.write(Kind.Set, key, value)
   }
 
   async delete(keys: readonly string[]): Promise<void> {
-    await this.#thread.call({ kind: 'delete', keys })
+    await this.#thread.send({ kind: 'delete', keys })
   }
 }
 
 /** The other side of sqlite-thread.ts. Answers come in the order of the calls. */
 class SqliteThread {
   readonly #path: string
-  readonly #ring = new Ring(new SharedArrayBuffer(RING_BYTES))
-  readonly #flushes = new Int32Array(new SharedArrayBuffer(4))
-  readonly #waiting: Waiting[] = []
+  #asking = new Asking(newShared())
+  #waiting: Waiting[] = []
+  /** Calls for which there was no room yet, in their order. */
+  #late: (() => void)[] = []
+  #listening = false
   #worker: Worker | null = null
+  #letters: MessagePort | null = null
   #closing = false
+  /** Flushes of threads that are gone. */
+  #flushes = 0
   /** Rejects when the database cannot be opened. */
   readonly started: Promise<void>
 
@@ -88,13 +99,17 @@ class SqliteThread {
 
   #start(): Promise<void> {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-    const workerData: SqliteThreadData = { path: this.#path, ring: this.#ring.shared, flushes: this.#flushes.buffer }
-    const worker = new Worker(new URL(`./sqlite-thread.${extension}`, import.meta.url), { workerData })
+    const shared = newShared()
+    const { port1, port2 } = new MessageChannel()
+    const workerData: SqliteThreadData = { path: this.#path, shared, letters: port2 }
+    const options = { workerData, transferList: [port2] }
+    const worker = new Worker(new URL(`./sqlite-thread.${extension}`, import.meta.url), options)
     return new Promise((resolve, reject) => {
       worker.once('message', (error: string | null) => {
         if (error !== null) return reject(new Error(error))
+        this.#asking = new Asking(shared)
+        this.#letters = port1
         this.#worker = worker
-        worker.on('message', (replies: Reply[]) => this.#answered(replies))
         resolve()
       })
       worker.on('error', (error) => {
@@ -106,39 +121,74 @@ class SqliteThread {
   }
 
   get flushes(): number {
-    return this.#flushes[0]!
+    return this.#flushes + this.#asking.flushes
   }
 
-  write(kind: 'setIfAbsent' | 'set', key: string, value: Uint8Array): Promise<unknown> {
-    const at = this.#ring.put(value)
-    if (at < 0) return this.call({ kind, key, value: Buffer.from(value) })
-    return this.call({ kind, key, at, length: value.length }, this.#ring.end)
-  }
-
-  call(operation: Operation, ringEnd = 0): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (!this.#worker) return reject(new StorageError('the database thread is not running'))
-      this.#waiting.push({ resolve, reject, ringEnd })
-      this.#worker.postMessage(operation)
+  write(kind: typeof Kind.SetIfAbsent | typeof Kind.Set, key: string, value: Uint8Array): Promise<unknown> {
+    return this.#call(() => {
+      if (this.#asking.write(kind, key, value)) return
+      this.#post({ kind: kind === Kind.Set ? 'set' : 'setIfAbsent', key, value: Buffer.from(value) })
     })
   }
 
-  #answered(replies: readonly Reply[]): void {
-    const answered = this.#waiting.splice(0, replies.length)
-    for (const [i, { resolve, reject, ringEnd }] of answered.entries()) {
-      if (ringEnd > 0) this.#ring.free(ringEnd)
-      const { error, value } = replies[i]!
-      if (error === undefined) resolve(value)
-      else reject(new StorageError(error))
+  send(letter: Letter): Promise<unknown> {
+    return this.#call(() => this.#post(letter))
+  }
+
+  #post(letter: Letter): void {
+    this.#letters!.postMessage(letter)
+    this.#asking.ask(Kind.Letter)
+  }
+
+  #call(ask: () => void): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (!this.#worker) return reject(new StorageError('the database thread is not running'))
+      this.#waiting.push({ resolve, reject })
+      if (this.#late.length > 0 || this.#asking.isFull) this.#late.push(ask)
+      else ask()
+      this.#listen()
+    })
+  }
+  #listen(): void {
+    if (this.#listening || this.#waiting.length === 0) return
+    this.#listening = true
+    const asking = this.#asking
+    const answered = asking.answered() ?? Promise.resolve()
+    void answered.then(() => {
+      if (asking !== this.#asking) return
+      this.#listening = false
+      this.#take()
+      this.#listen()
+    })
+  }
+
+  /** Tells who waits what is answered. */
+  #take(): void {
+    const asking = this.#asking
+    let count = 0
+    for (let outcome = asking.take(); outcome >= 0; outcome = asking.take()) {
+      const { resolve, reject } = this.#waiting[count++]!
+      if (outcome !== Outcome.Letter) {
+        resolve(outcome === Outcome.Yes)
+        continue
+      }
+      const { message } = receiveMessageOnPort(this.#letters!) as { message: LetterReply }
+      if (message.error === undefined) resolve(message.value)
+      else reject(new StorageError(message.error))
     }
+    this.#waiting.splice(0, count)
+    while (this.#late.length > 0 && !asking.isFull) this.#late.shift()!()
   }
 
   /** The thread is gone: what it did of what was asked is not known. Another takes its place. */
   #lost(reason: string): void {
     if (!this.#worker) return
     this.#worker = null
+    this.#listening = false
+    this.#flushes += this.#asking.flushes
+    this.#asking = new Asking(newShared())
+    empty(this.#late)
     for (const { reject } of this.#waiting.splice(0)) reject(new StorageError(reason))
-    this.#ring.clear()
     if (!this.#closing) this.#restart()
   }
 
@@ -153,7 +203,7 @@ class SqliteThread {
     const worker = this.#worker
     if (!worker) return
     const ended = new Promise((resolve) => worker.once('exit', resolve))
-    worker.postMessage({ kind: 'close' } satisfies Operation)
+    this.#asking.ask(Kind.Close)
     await ended
   }
 }

@@ -9,7 +9,7 @@ import { type Faults, MemoryData, openMemory } from '../../tc-core/storage/memor
 import { openStorage } from '../../tc-core/storage/open.ts'
 import { type Lane, type Storage, StorageError } from '../../tc-core/storage/port.ts'
 import { openSqlite } from '../../tc-core/storage/sqlite.ts'
-import { Ring } from '../../tc-core/storage/sqlite-protocol.ts'
+import { Answering, Asking, Kind, newShared, Outcome } from '../../tc-core/storage/sqlite-protocol.ts'
 import { random } from '../core/random.ts'
 
 let run = 0
@@ -197,30 +197,56 @@ test('sqlite: a value that the shared memory has no room for takes another way',
   const lane = storage.lane('0')
   const values = Array.from({ length: 12 }, (_, i) => Buffer.alloc(3 * 1024 * 1024, i))
   await Promise.all(values.map((value, i) => lane.set(`k${i}`, value)))
-  for (const [i, value] of values.entries()) t.deepEqual(await lane.get(`k${i}`), value)
+  for (const [i, value] of values.entries()) t.true((await lane.get(`k${i}`))!.equals(value))
   await storage.close()
 })
 
-test('the ring gives out no byte twice before it is freed', (t) => {
-  const ring = new Ring(new SharedArrayBuffer(1000))
+test('sqlite: more calls at a time than there is room for keep their order', async (t) => {
+  const storage = await openSqlite(join(directory, 'many'))
+  const lane = storage.lane('0')
+  const writes = Array.from({ length: 3000 }, (_, i) => lane.set(`k${i % 1500}`, Buffer.from(`${i}`)))
+  const first = Array.from({ length: 1500 }, (_, i) => lane.setIfAbsent(`k${i}`, Buffer.from('late')))
+  const read = lane.getMany(Array.from({ length: 1500 }, (_, i) => `k${i}`))
+  await Promise.all(writes)
+  t.deepEqual(await Promise.all(first), Array(1500).fill(false))
+  t.deepEqual(
+    (await read).map(String),
+    Array.from({ length: 1500 }, (_, i) => `${i + 1500}`)
+  )
+  await storage.close()
+  await t.throwsAsync(lane.get('k0'), { instanceOf: StorageError })
+})
+
+test('memory that two threads share gives out no byte twice before it is answered', (t) => {
+  const shared = newShared(1000)
+  const asking = new Asking(shared)
+  const answering = new Answering(shared)
   const r = random(4)
-  const held: { at: number; length: number; end: number; fill: number }[] = []
-  let refused = 0
-  for (let i = 0; i < 5000; i++) {
-    const length = 1 + r.below(200)
-    const fill = i % 251
-    const at = ring.put(Buffer.alloc(length, fill))
-    if (at >= 0) held.push({ at, length, end: ring.end, fill })
-    else refused++
-    if (at < 0 || r.next() < 0.3) {
-      const oldest = held.shift()
-      if (!oldest) continue
-      const bytes = Buffer.from(ring.view(oldest.at, oldest.length))
-      t.true(bytes.every((byte) => byte === oldest.fill))
-      ring.free(oldest.end)
+  const asked: { key: string; value: Buffer; kind: number }[] = []
+  const answer = (count: number) => {
+    t.is(answering.wait(), asked.length)
+    for (const [n, { key, value, kind }] of asked.slice(0, count).entries()) {
+      if (answering.key(n) !== key || answering.kind(n) !== kind || !value.equals(answering.value(n))) t.fail(key)
+      answering.outcome(n, kind === Kind.Set ? Outcome.Yes : Outcome.No)
     }
+    answering.answer(count)
+    for (const { kind } of asked.splice(0, count)) t.is(asking.take(), kind === Kind.Set ? Outcome.Yes : Outcome.No)
+    t.is(asking.take(), -1)
   }
-  t.true(refused > 100)
+  let refused = 0
+  let full = 0
+  for (let i = 0; i < 8000; i++) {
+    // In turn large values, for which there are too few bytes, and empty ones, for which there are too few slots.
+    const large = i % 4000 < 2000
+    const key = large ? `schlüssel-${i % 100}` : ''
+    const value = Buffer.alloc(large ? r.below(200) : 0, i % 251)
+    const kind = r.next() < 0.5 ? Kind.Set : Kind.SetIfAbsent
+    if (asking.isFull) full++
+    else if (asking.write(kind, key, value)) asked.push({ key, value, kind })
+    else refused++
+    if (asked.length > 0 && r.next() < (large ? 0.3 : 0.01)) answer(Math.min(asked.length, 1 + r.below(3)))
+  }
+  t.true(refused > 100 && full > 100, `${refused} without bytes, ${full} without a slot`)
 })
 
 test('a store that cannot be opened says which and why', async (t) => {
