@@ -1,5 +1,5 @@
-// How recently ended transactions ended, so that a retried commit or rollback gets the true answer. Compact: 13 bytes a transaction, and
-// 8 of an index.
+// How recently ended transactions ended, so that a retried commit or rollback gets the true answer. Compact: 12 bytes a transaction, and
+// 8 of an index. Nothing here takes long at once, however much is remembered: everybody would wait for it.
 import { splitTransactionId } from '../wire/xid.ts'
 
 /**
@@ -43,108 +43,133 @@ export class Outcomes {
 
   /** What is remembered now, oldest first, for a snapshot: later additions do not show in it. */
   freeze(): FrozenOutcomes {
-    const parts = [this.#old, this.#young].filter((g): g is Generation => g !== null).map((g) => g.freeze())
-    return { parts, count: this.size }
+    return [this.#old, this.#young].filter((g): g is Generation => g !== null).map((g) => g.entries)
   }
 
-  /** Takes in what a snapshot remembers, a generation at a time, oldest first. */
-  restore(sizes: readonly number[], next: () => { high: number; low: number; status: number }): void {
-    const generations = sizes.map((size) => {
-      const generation = new Generation(this.#half, size)
-      for (let i = 0; i < size; i++) {
-        const { high, low, status } = next()
-        generation.put(high, low, status)
-      }
-      return generation
-    })
+  /** Takes in what `freeze` gave. */
+  restore(frozen: FrozenOutcomes): void {
+    const generations = frozen.map((entries) => Generation.of(entries, this.#half))
     this.#young = generations.at(-1) ?? new Generation(this.#half)
     this.#old = generations.length > 1 ? generations[0]! : null
   }
 }
 
-export interface FrozenOutcomes {
-  readonly count: number
-  readonly parts: readonly FrozenGeneration[]
-}
+/** A generation each: its transactions, {@link OUTCOME_BYTES} each, as they lie in a snapshot: 7 of the id's high part, 4 of its low, a status. */
+export type FrozenOutcomes = readonly Buffer[]
 
-interface FrozenGeneration {
-  readonly size: number
-  high(i: number): number
-  low(i: number): number
-  status(i: number): number
-}
-
+export const OUTCOME_BYTES = 12
+const LOW = 7
+const STATUS = 11
 const INITIAL = 1024
+/** When the index has been made anew, so many move to it with each that is added: all have before it has to grow again. */
+const MOVED_AT_A_TIME = 2
+const NO_INDEX = new Uint32Array(0)
 
 /** An append-only table with an open-addressing index over it. */
 class Generation {
   readonly #limit: number
   size = 0
-  #high: Float64Array
-  #low: Uint32Array
-  #status: Uint8Array
+  #bytes: Buffer
+  #view: DataView
   /** Places in the table plus one; 0 is free. Twice as long as the table. */
   #index: Uint32Array
+  /** The index before it grew, for those that have not moved. */
+  #before: Uint32Array = NO_INDEX
+  /** So many of the first `#grownAt` have moved; all later ones are in the index. */
+  #moved = 0
+  #grownAt = 0
 
   /** @param length that it has from the start; what grows, grows to `limit` */
   constructor(limit: number, length = Math.min(limit, INITIAL)) {
     this.#limit = limit
-    this.#high = new Float64Array(length)
-    this.#low = new Uint32Array(length)
-    this.#status = new Uint8Array(length)
+    this.#bytes = Buffer.alloc(length * OUTCOME_BYTES)
+    this.#view = viewOf(this.#bytes)
     this.#index = new Uint32Array(powerOfTwo(length * 2))
   }
 
+  static of(entries: Buffer, limit: number): Generation {
+    const generation = new Generation(limit, entries.length / OUTCOME_BYTES)
+    generation.#bytes.set(entries)
+    for (; generation.size < generation.#capacity; generation.size++) generation.#enter(generation.size)
+    return generation
+  }
+
+  get #capacity(): number {
+    return this.#bytes.length / OUTCOME_BYTES
+  }
+
+  get entries(): Buffer {
+    return this.#bytes.subarray(0, this.size * OUTCOME_BYTES)
+  }
+
   get(high: number, low: number): number {
-    const place = this.#index[this.#find(high, low)]!
-    return place === 0 ? 0 : this.#status[place - 1]!
+    const place = this.#place(high, low)
+    return place === 0 ? 0 : this.#bytes[(place - 1) * OUTCOME_BYTES + STATUS]!
   }
 
   put(high: number, low: number, status: number): void {
-    if (this.size === this.#high.length) this.#grow()
-    const slot = this.#find(high, low)
-    const place = this.#index[slot]!
+    const place = this.#place(high, low)
     if (place !== 0) {
-      this.#status[place - 1] = status
+      this.#bytes[(place - 1) * OUTCOME_BYTES + STATUS] = status
       return
     }
-    this.#high[this.size] = high
-    this.#low[this.size] = low
-    this.#status[this.size] = status
-    this.#index[slot] = ++this.size
+    if (this.size === this.#capacity) this.#grow()
+    const at = this.size * OUTCOME_BYTES
+    this.#bytes.writeUIntBE(Math.floor(high / 0x1_0000_0000), at, 3)
+    this.#view.setUint32(at + 3, high)
+    this.#view.setUint32(at + LOW, low)
+    this.#bytes[at + STATUS] = status
+    this.#enter(this.size++)
+    for (let n = 0; n < MOVED_AT_A_TIME && this.#moved < this.#grownAt; n++) this.#enter(this.#moved++)
+    if (this.#moved === this.#grownAt) this.#before = NO_INDEX
   }
 
-  #find(high: number, low: number): number {
-    const mask = this.#index.length - 1
+  #high(place: number): number {
+    const at = place * OUTCOME_BYTES
+    return this.#bytes.readUIntBE(at, 3) * 0x1_0000_0000 + this.#view.getUint32(at + 3)
+  }
+
+  #low(place: number): number {
+    return this.#view.getUint32(place * OUTCOME_BYTES + LOW)
+  }
+
+  /** Its place in the table plus one; 0: it is not there. */
+  #place(high: number, low: number): number {
+    const place = this.#index[this.#slot(this.#index, high, low)]!
+    if (place !== 0 || this.#before.length === 0) return place
+    return this.#before[this.#slot(this.#before, high, low)]!
+  }
+
+  #enter(place: number): void {
+    this.#index[this.#slot(this.#index, this.#high(place), this.#low(place))] = place + 1
+  }
+
+  #slot(index: Uint32Array, high: number, low: number): number {
+    const mask = index.length - 1
     let slot = Math.imul(low ^ Math.imul(high | 0, 0x9e3779b1), 0x85ebca6b) >>> 0
     slot = (slot ^ (slot >>> 15)) & mask
     for (;;) {
-      const place = this.#index[slot]!
-      if (place === 0 || (this.#low[place - 1] === low && this.#high[place - 1] === high)) return slot
+      const place = index[slot]!
+      if (place === 0 || (this.#low(place - 1) === low && this.#high(place - 1) === high)) return slot
       slot = (slot + 1) & mask
     }
   }
 
   #grow(): void {
-    const length = Math.max(this.size + 1, Math.min(this.#limit, this.#high.length * 2))
-    const { size } = this
-    const high = this.#high
-    const low = this.#low
-    const status = this.#status
-    this.#high = new Float64Array(length)
-    this.#low = new Uint32Array(length)
-    this.#status = new Uint8Array(length)
+    const length = Math.max(this.size + 1, Math.min(this.#limit, this.#capacity * 2))
+    const bytes = Buffer.alloc(length * OUTCOME_BYTES)
+    bytes.set(this.#bytes)
+    this.#bytes = bytes
+    this.#view = viewOf(bytes)
+    this.#before = this.#index
     this.#index = new Uint32Array(powerOfTwo(length * 2))
-    this.size = 0
-    for (let i = 0; i < size; i++) this.put(high[i]!, low[i]!, status[i]!)
+    this.#moved = 0
+    this.#grownAt = this.size
   }
+}
 
-  freeze(): FrozenGeneration {
-    const high = this.#high
-    const low = this.#low
-    const status = this.#status
-    return { size: this.size, high: (i) => high[i]!, low: (i) => low[i]!, status: (i) => status[i]! }
-  }
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 function powerOfTwo(n: number): number {

@@ -7,7 +7,7 @@ import { list, share } from '../wire/home.ts'
 import { CHUNK_BYTES } from '../wire/limits.ts'
 import { readFields, table, writeFields } from '../wire/message.ts'
 import type { Owner } from './locks.ts'
-import type { FrozenOutcomes } from './outcomes.ts'
+import { type FrozenOutcomes, OUTCOME_BYTES } from './outcomes.ts'
 import { Session } from './session.ts'
 import type { SnapshotWatch, State } from './state.ts'
 
@@ -43,8 +43,8 @@ const RowFields = table(6, 'row', { table: str16, pk: str32 })
 
 const FORMAT = 3
 const DIALECT: Dialect = { version: 1, shortMsg: false }
-/** Outcomes written in one go. */
-const OUTCOMES_PER_PIECE = 4096
+/** Bytes of outcomes written in one go. */
+const OUTCOMES_PIECE = 64 * 1024
 
 /** The state of one moment as chunks, asked for one by one. Ends when `next` gave null or `stop` was called. */
 export class Snapshot implements SnapshotWatch {
@@ -55,7 +55,8 @@ export class Snapshot implements SnapshotWatch {
   readonly #owners: Capture<Owner>
   readonly #outcomes: FrozenOutcomes
   #part = 0
-  #outcome = 0
+  /** Bytes of outcomes that are written. */
+  #outcomesDone = 0
   #ended = false
 
   /** @param chunkBytes smaller than usual only in tests */
@@ -118,23 +119,22 @@ export class Snapshot implements SnapshotWatch {
 
   #writeOutcomeSizes(): void {
     this.#out.u8(Part.Outcomes)
-    this.#out.u8(this.#outcomes.parts.length)
-    for (const part of this.#outcomes.parts) this.#out.i32(part.size)
+    this.#out.u8(this.#outcomes.length)
+    for (const entries of this.#outcomes) this.#out.i32(entries.length / OUTCOME_BYTES)
   }
 
   #writeOutcomes(): boolean {
-    let skip = this.#outcome
-    let left = OUTCOMES_PER_PIECE
-    for (const part of this.#outcomes.parts) {
-      for (let i = skip; i < part.size && left > 0; i++, left--) {
-        this.#out.u53(part.high(i))
-        this.#out.i32(part.low(i))
-        this.#out.u8(part.status(i))
-        this.#outcome++
+    let start = this.#outcomesDone
+    for (const entries of this.#outcomes) {
+      if (start < entries.length) {
+        const end = Math.min(start + OUTCOMES_PIECE, entries.length)
+        this.#out.raw(entries, start, end)
+        this.#outcomesDone += end - start
+        return true
       }
-      skip = Math.max(0, skip - part.size)
+      start -= entries.length
     }
-    return this.#outcome < this.#outcomes.count
+    return false
   }
 }
 
@@ -267,7 +267,7 @@ function readOwner(state: State, r: Reader): void {
 
 function readOutcomes(state: State, r: Reader): void {
   const sizes = Array.from({ length: r.u8() }, () => r.i32())
-  state.outcomes.restore(sizes, () => ({ high: r.u53(), low: r.u32(), status: r.u8() }))
+  state.outcomes.restore(sizes.map((size) => r.raw(size * OUTCOME_BYTES)))
 }
 
 /** A digest of the whole state: equal on all replicas at the same index. Takes as long as a whole snapshot: for tests. */
