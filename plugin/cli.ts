@@ -23,4 +23,6 @@ try {
 } catch {
   // No home, or nothing can be written there: everything is compiled anew.
 }
+const { letSmallHeapGrow } = await import('./heap.ts')
+letSmallHeapGrow()
 await import('./commands.ts')
