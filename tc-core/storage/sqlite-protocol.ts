@@ -1,5 +1,5 @@
 // What passes between the process and its database thread. Operations lie in memory that both share, in the order in which they were called;
-// a count of those asked wakes the one side, a count of those answered the other. That costs a third of what messages between threads do.
+// a count of those asked wakes the one side, a count of those answered the other. Messages between threads cost more: each is serialized.
 // What has no room there, or is read, goes as a message: its place in the order says so.
 
 import type { MessagePort } from 'node:worker_threads'
