@@ -1,6 +1,5 @@
 // The gateway: stateless, in front of the nodes. It finds a request's fragment, sends or parks it, and carries phase two to the RMs.
 import type { AddressInfo } from 'node:net'
-import { performance } from 'node:perf_hooks'
 import { reachable } from '../tc-core/wire/address.ts'
 import { Reader, Writer } from '../tc-core/wire/bytes.ts'
 import { type AnswerCode, errorMessage } from '../tc-core/wire/errors.ts'
@@ -11,7 +10,7 @@ import type { BranchCall, CallOutcome, Client, Downstream, Refusal, Upstream } f
 import type { LockHomes } from '../tc-core/wire/lock-homes.ts'
 import { type Log, RateLimited } from '../tc-core/wire/log.ts'
 import { BranchRegister, isBadBody } from '../tc-core/wire/messages/index.ts'
-import { every, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
+import { every, exactNow, type Runtime, systemRuntime } from '../tc-core/wire/runtime.ts'
 import { NO_TRACING, type Tracing } from '../tc-core/wire/tracing.ts'
 import { Begins, NOWHERE } from './begins.ts'
 import { GatewayFigures } from './figures.ts'
@@ -241,7 +240,7 @@ export class Gateway implements Downstream, IntakeTarget {
   }
 
   answered(pending: Pending, failure: Failure | null): void {
-    const seconds = (performance.now() - pending.came) / 1000
+    const seconds = (exactNow() - pending.came) / 1000
     if (failure?.message === RM_BEHIND) this.#restUntil = this.now() + REST_MS
     this.figures.answered(pending.type, failure, seconds, pending.spans?.traceId)
   }

@@ -1,12 +1,11 @@
 // One client connection: its bytes in, its answers out, and what it registered as.
-import { performance } from 'node:perf_hooks'
 import { Writer } from '../tc-core/wire/bytes.ts'
 import { Codec, MessageType } from '../tc-core/wire/codes.ts'
 import type { Dialect } from '../tc-core/wire/fields.ts'
 import { type Frame, FrameError, FrameReader, type Header, writeFrame } from '../tc-core/wire/frame.ts'
 import { MAX_UNSENT_BYTES, MAX_UNSENT_BYTES_HARD } from '../tc-core/wire/limits.ts'
 import type { Client } from '../tc-core/wire/link.ts'
-import type { ByteStream } from '../tc-core/wire/runtime.ts'
+import { type ByteStream, exactNow } from '../tc-core/wire/runtime.ts'
 import type { Traffic } from './figures.ts'
 import { fromSeata, newContext } from './serializer.ts'
 
@@ -129,7 +128,7 @@ export class ClientSession {
   #onData(chunk: Buffer): void {
     if (this.closed || this.#deaf) return
     this.heardAt = this.#owner.now()
-    this.heardExactly = performance.now()
+    this.heardExactly = exactNow()
     this.#owner.traffic.bytesIn += chunk.length
     try {
       this.#reader.push(chunk)

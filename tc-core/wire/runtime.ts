@@ -46,9 +46,26 @@ export interface Runtime extends Clock {
 }
 
 const { timeOrigin } = performance
+const turnIsOver = Promise.resolve()
+let turn = -1
+const forget = () => {
+  turn = -1
+}
+
+/**
+ * As performance.now(), but what runs without a break has one time: a look at the clock takes as long as much of what a request needs, and
+ * tens of them are taken in and answered in one go.
+ */
+export function exactNow(): number {
+  if (turn < 0) {
+    turn = performance.now()
+    void turnIsOver.then(forget)
+  }
+  return turn
+}
 
 export const systemRuntime: Runtime = {
-  now: () => Math.floor(timeOrigin + performance.now()),
+  now: () => Math.floor(timeOrigin + exactNow()),
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   timer(ms, then) {
     const timer = setTimeout(then, ms)
