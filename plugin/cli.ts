@@ -23,6 +23,6 @@ try {
 } catch {
   // No home, or nothing can be written there: everything is compiled anew.
 }
-const { letSmallHeapGrow } = await import('./heap.ts')
-letSmallHeapGrow()
+const { tuneHeap } = await import('./heap.ts')
+tuneHeap()
 await import('./commands.ts')

@@ -1,5 +1,6 @@
-// How much V8 lets its old generation grow before it collects it. Left alone, it collects a small heap every two seconds under load, each
-// time for 30 to 40 ms in steps that everybody waits for: more than a hundredth of the time, so it was that which the p99 told.
+// How V8 collects the heap of a server. Left alone, it collects a small one every two seconds under load, each time for 30 to 40 ms in steps
+// that everybody waits for: more than a hundredth of the time, so it was that which the p99 told.
+import { availableParallelism } from 'node:os'
 import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 
@@ -7,12 +8,15 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 const GROWTH_PERCENT = 400
 /** With more alive than this, bytes, a heap is not small, and V8 decides: memory counts then, and collections are rare. */
 const SMALL_BYTES = 64 * 1024 * 1024
+/** With so few cores, what is young is collected by the thread that waits for it: helpers would have to wait for a core first. */
+const FEW_CORES = 2
 
 /**
- * To be called once, by a process that is ours alone: the flag is the whole process's. The heap's limit stays as it is.
- * @param set other than V8's only in tests
+ * To be called once, by a process that is ours alone: flags are the whole process's. The heap's limit stays as it is.
+ * @param set, cores other than the process's own only in tests
  */
-export function letSmallHeapGrow(set: (flag: string) => void = setFlagsFromString): void {
+export function tuneHeap(set: (flag: string) => void = setFlagsFromString, cores = availableParallelism()): void {
+  if (cores <= FEW_CORES) set('--no-parallel-scavenge')
   let growing = false
   const decide = () => {
     if (getHeapStatistics().used_heap_size < SMALL_BYTES === growing) return

@@ -1,6 +1,6 @@
 // What V8 is told about its heap, as what is alive in it comes and goes.
 import test from 'ava'
-import { letSmallHeapGrow } from '../../plugin/heap.ts'
+import { tuneHeap } from '../../plugin/heap.ts'
 import { collectGarbage } from '../core/garbage.ts'
 
 test('a small heap may grow far before it is collected, a large one as V8 decides', async (t) => {
@@ -9,10 +9,10 @@ test('a small heap may grow far before it is collected, a large one as V8 decide
   t.teardown(() => clearInterval(busy))
   const told: string[] = []
   let heard = () => {}
-  letSmallHeapGrow((flag) => {
+  tuneHeap((flag) => {
     told.push(flag)
     heard()
-  })
+  }, 4)
   const collected = () => {
     const next = new Promise<void>((then) => (heard = then))
     collectGarbage()
@@ -26,4 +26,10 @@ test('a small heap may grow far before it is collected, a large one as V8 decide
   alive.length = 0
   await collected()
   t.deepEqual(told.slice(2), ['--heap-growing-percent=400'])
+})
+
+test('with few cores nobody waits for helpers to collect what is young', (t) => {
+  const told: string[] = []
+  tuneHeap((flag) => void told.push(flag), 2)
+  t.is(told[0], '--no-parallel-scavenge')
 })
