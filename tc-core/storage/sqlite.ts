@@ -144,10 +144,14 @@ class SqliteThread {
     return new Promise((resolve, reject) => {
       if (!this.#worker) return reject(new StorageError('the database thread is not running'))
       this.#waiting.push({ resolve, reject })
-      if (this.#late.length > 0 || this.#asking.isFull) this.#late.push(ask)
-      else ask()
+      this.#inTurn(ask)
       this.#listen()
     })
+  }
+
+  #inTurn(ask: () => void): void {
+    if (this.#late.length > 0 || this.#asking.isFull) this.#late.push(ask)
+    else ask()
   }
   #listen(): void {
     if (this.#listening || this.#waiting.length === 0) return
@@ -203,7 +207,7 @@ class SqliteThread {
     const worker = this.#worker
     if (!worker) return
     const ended = new Promise((resolve) => worker.once('exit', resolve))
-    this.#asking.ask(Kind.Close)
+    this.#inTurn(() => this.#asking.ask(Kind.Close))
     await ended
   }
 }

@@ -213,7 +213,9 @@ test('sqlite: more calls at a time than there is room for keep their order', asy
     (await read).map(String),
     Array.from({ length: 1500 }, (_, i) => `${i + 1500}`)
   )
+  const last = Array.from({ length: 2000 }, (_, i) => lane.setIfAbsent(`last${i}`, Buffer.from(`${i}`)))
   await storage.close()
+  t.deepEqual(await Promise.all(last), Array(2000).fill(true))
   await t.throwsAsync(lane.get('k0'), { instanceOf: StorageError })
 })
 
