@@ -19,7 +19,7 @@ export interface SqliteThreadData {
 
 /** An operation that goes as a message. */
 export type Letter =
-  | { readonly kind: 'setIfAbsent' | 'set'; readonly key: string; readonly value: Uint8Array }
+  | { readonly kind: WriteKind; readonly key: string; readonly value: Uint8Array }
   | { readonly kind: 'getMany'; readonly keys: readonly string[] }
   | { readonly kind: 'delete'; readonly keys: readonly string[] }
 
@@ -31,6 +31,7 @@ export interface LetterReply {
 
 /** What a slot says of its operation. */
 export const Kind = { Letter: 0, SetIfAbsent: 1, Set: 2, Close: 3 } as const
+export type WriteKind = typeof Kind.SetIfAbsent | typeof Kind.Set
 /** And of its answer. */
 export const Outcome = { No: 0, Yes: 1, Letter: 2 } as const
 
@@ -85,8 +86,8 @@ class Side {
 /** The side that asks. */
 export class Asking extends Side {
   /** Counts as this side knows them. */
-  #asked = 0
-  #answered = 0
+  #asked = this.counts[ASKED]!
+  #answered = this.counts[ANSWERED]!
   /** Where the bytes of the oldest operation that is not answered begin, and where the next will: they only grow. */
   #start = 0
   #end = 0
@@ -94,11 +95,11 @@ export class Asking extends Side {
   readonly #ends = new Float64Array(SLOTS)
 
   get isFull(): boolean {
-    return this.#asked - this.#answered >= SLOTS
+    return ((this.#asked - this.#answered) | 0) >= SLOTS
   }
 
   /** Asks for a write; false when there is no room for its bytes. Not to be called when full. */
-  write(kind: typeof Kind.SetIfAbsent | typeof Kind.Set, key: string, value: Uint8Array): boolean {
+  write(kind: WriteKind, key: string, value: Uint8Array): boolean {
     const size = this.bytes.length
     const keyLength = Buffer.byteLength(key)
     const length = keyLength + value.length
@@ -114,16 +115,12 @@ export class Asking extends Side {
     this.slots[slot + AT] = at
     this.slots[slot + KEY_LENGTH] = keyLength
     this.slots[slot + VALUE_LENGTH] = value.length
-    this.#ask(kind)
+    this.ask(kind)
     return true
   }
 
   /** Asks for what is a message, which has been posted already, or for the end. */
-  ask(kind: typeof Kind.Letter | typeof Kind.Close): void {
-    this.#ask(kind)
-  }
-
-  #ask(kind: number): void {
+  ask(kind: number): void {
     this.slots[this.slot(this.#asked) + KIND] = kind
     this.#ends[this.#asked & (SLOTS - 1)] = this.#end
     this.#asked = (this.#asked + 1) | 0
@@ -149,7 +146,7 @@ export class Asking extends Side {
 
 /** The side that answers. */
 export class Answering extends Side {
-  #answered = 0
+  #answered = this.counts[ANSWERED]!
 
   /** How much is asked and not answered; waits while that is nothing, unless it is woken. */
   wait(): number {

@@ -50,7 +50,7 @@ function serve(db: DatabaseSync): void {
         for (const key of letter.keys) remove.run(key)
         return undefined
       default:
-        return write(letter.kind === 'set' ? Kind.Set : Kind.SetIfAbsent, letter.key, letter.value)
+        return write(letter.kind, letter.key, letter.value)
     }
   }
 

@@ -13,7 +13,8 @@ import {
   type LetterReply,
   newShared,
   Outcome,
-  type SqliteThreadData
+  type SqliteThreadData,
+  type WriteKind
 } from './sqlite-protocol.ts'
 
 const RESTART_MS = 500
@@ -80,9 +81,9 @@ class SqliteLane implements Lane {
 class SqliteThread {
   readonly #path: string
   #asking = new Asking(newShared())
-  #waiting: Waiting[] = []
+  readonly #waiting: Waiting[] = []
   /** Calls for which there was no room yet, in their order. */
-  #late: (() => void)[] = []
+  readonly #late: (() => void)[] = []
   #listening = false
   #worker: Worker | null = null
   #letters: MessagePort | null = null
@@ -124,10 +125,9 @@ class SqliteThread {
     return this.#flushes + this.#asking.flushes
   }
 
-  write(kind: typeof Kind.SetIfAbsent | typeof Kind.Set, key: string, value: Uint8Array): Promise<unknown> {
+  write(kind: WriteKind, key: string, value: Uint8Array): Promise<unknown> {
     return this.#call(() => {
-      if (this.#asking.write(kind, key, value)) return
-      this.#post({ kind: kind === Kind.Set ? 'set' : 'setIfAbsent', key, value: Buffer.from(value) })
+      if (!this.#asking.write(kind, key, value)) this.#post({ kind, key, value: Buffer.from(value) })
     })
   }
 
@@ -153,6 +153,7 @@ class SqliteThread {
     if (this.#late.length > 0 || this.#asking.isFull) this.#late.push(ask)
     else ask()
   }
+
   #listen(): void {
     if (this.#listening || this.#waiting.length === 0) return
     this.#listening = true
