@@ -10,6 +10,8 @@ export class Outcomes {
   readonly #half: number
   #young: Generation
   #old: Generation | null = null
+  /** No id that was ever added is above it: most that are looked for are new, and need no other look. */
+  #highest: Id = { high: 0, low: 0 }
 
   constructor(limit: number) {
     this.#half = Math.max(1, Math.floor(limit / 2))
@@ -19,8 +21,12 @@ export class Outcomes {
   /** The status in which the transaction ended; 0 when it is not remembered. */
   get(xid: string): number {
     const id = splitTransactionId(xid)
-    if (!id) return 0
+    if (!id || this.#isNew(id.high, id.low)) return 0
     return this.#young.get(id.high, id.low) || (this.#old?.get(id.high, id.low) ?? 0)
+  }
+
+  #isNew(high: number, low: number): boolean {
+    return high > this.#highest.high || (high === this.#highest.high && low > this.#highest.low)
   }
 
   add(xid: string, status: number): void {
@@ -35,6 +41,13 @@ export class Outcomes {
       this.#young = new Generation(this.#half, this.#half)
     }
     this.#young.put(high, low, status)
+    this.#seen(high, low)
+  }
+
+  #seen(high: number, low: number): void {
+    if (!this.#isNew(high, low)) return
+    this.#highest.high = high
+    this.#highest.low = low
   }
 
   get size(): number {
@@ -49,9 +62,16 @@ export class Outcomes {
   /** Takes in what `freeze` gave. */
   restore(frozen: FrozenOutcomes): void {
     const generations = frozen.map((entries) => Generation.of(entries, this.#half))
+    this.#highest = { high: 0, low: 0 }
+    for (const generation of generations) generation.each((high, low) => this.#seen(high, low))
     this.#young = generations.at(-1) ?? new Generation(this.#half)
     this.#old = generations.length > 1 ? generations[0]! : null
   }
+}
+
+interface Id {
+  high: number
+  low: number
 }
 
 /** A generation each: its transactions, {@link OUTCOME_BYTES} each, as they lie in a snapshot: 7 of the id's high part, 4 of its low, a status. */
@@ -96,6 +116,10 @@ class Generation {
 
   get #capacity(): number {
     return this.#bytes.length / OUTCOME_BYTES
+  }
+
+  each(then: (high: number, low: number) => void): void {
+    for (let place = 0; place < this.size; place++) then(this.#high(place), this.#low(place))
   }
 
   get entries(): Buffer {

@@ -10,6 +10,20 @@ export class ShortInput extends Error {
 /** Where 64 bits are taken apart and put together: Node's own way makes BigInts of the halves. */
 const wide = new DataView(new ArrayBuffer(8))
 
+/** Up to so many bytes, or characters, a loop here is faster than a call of what Node is made of. */
+const SHORT = 64
+
+/** The last text of each length in bytes: the next one is often the same, and need not be made, nor hashed, again. */
+const lastTexts: string[] = new Array(SHORT + 1).fill('')
+
+/** Whether these `n` bytes are the text. From its end: XIDs begin alike. */
+function isAt(text: string, bytes: Buffer, at: number, n: number): boolean {
+  // With as many characters as bytes all of them are ASCII: others take more bytes, or were none.
+  if (text.length !== n) return false
+  for (let i = n - 1; i >= 0; i--) if (text.charCodeAt(i) !== bytes[at + i]) return false
+  return true
+}
+
 /** A cursor over `bytes[pos, end)`. Every read throws {@link ShortInput} rather than pass `end`. */
 export class Reader {
   bytes: Buffer
@@ -87,7 +101,10 @@ export class Reader {
   text(n: number): string {
     if (n === 0) return ''
     const at = this.skip(n)
-    return this.bytes.toString('utf8', at, this.pos)
+    if (n > SHORT) return this.bytes.toString('utf8', at, this.pos)
+    const last = lastTexts[n]!
+    if (isAt(last, this.bytes, at, n)) return last
+    return (lastTexts[n] = this.bytes.toString('utf8', at, this.pos))
   }
 
   /** `n` bytes, not copied. */
@@ -97,13 +114,15 @@ export class Reader {
   }
 }
 
-/** Up to so many bytes, or characters, a loop here is faster than a call of what Node is made of. */
-const SHORT = 64
+/** Longer views are not kept. */
+const MAX_VIEW = 256
 
 /** A cursor that writes and grows. `bytes` is replaced when it grows: take it only after the last write. */
 export class Writer {
   bytes: Buffer
   pos = 0
+  /** Of what was written, by its length: most is as long as something before, and a view costs more than its bytes. */
+  #views: (Buffer | undefined)[] = []
 
   constructor(size = 1024) {
     this.bytes = Buffer.allocUnsafeSlow(size)
@@ -121,6 +140,7 @@ export class Writer {
     const bigger = Buffer.allocUnsafeSlow(Math.max(size, this.bytes.length * 2))
     this.bytes.copy(bigger, 0, 0, this.pos)
     this.bytes = bigger
+    this.#views = []
   }
 
   u8(value: number): void {
@@ -198,6 +218,8 @@ export class Writer {
 
   /** What was written, not copied: valid until the next write. */
   get written(): Buffer {
-    return this.bytes.subarray(0, this.pos)
+    const { pos } = this
+    if (pos > MAX_VIEW) return this.bytes.subarray(0, pos)
+    return (this.#views[pos] ??= this.bytes.subarray(0, pos))
   }
 }

@@ -24,6 +24,13 @@ test('a sample stands for the time until the next one, and belongs to the room o
   t.is(functions.get('step core/fragment.ts:1'), 30)
 })
 
+test('a thread that waits does nothing', (t) => {
+  const waits = { id: 1, callFrame: frame('wait', 'file:///p/tc-core/storage/sqlite-protocol.ts') }
+  const { rooms, functions } = fold({ ...profile, nodes: [waits, ...profile.nodes.slice(1)] }, 0, 10_000)
+  t.false(rooms.has('storage'))
+  t.false([...functions.keys()].some((where) => where.startsWith('wait')))
+})
+
 test('what is not in the window does not count', (t) => {
   t.deepEqual(Object.fromEntries(fold(profile, 1_005, 1_035).rooms), { core: 20, 'garbage collector': 30 })
 })

@@ -37,6 +37,8 @@ export const ROOMS = ['wire', 'core', 'log and host', 'storage', 'gateway', 'plu
 
 function roomOf(name: string, url: string): string | null {
   if (name === '(idle)' || name === '(root)') return null
+  // The database's threads wait in Atomics.wait, which to the profiler is work.
+  if (name === 'wait' && url.includes('/sqlite-protocol.')) return null
   if (name === '(garbage collector)') return GC
   if (url.startsWith('node:sqlite')) return 'storage'
   if (url.startsWith('node:')) return NODE

@@ -55,6 +55,43 @@ test('bytes that are no UTF-8 read as replacement characters', (t) => {
   t.deepEqual(read(fields.str16, hex('0003 61 ff 62')), ['a\ufffdb', 5])
 })
 
+test('a text is what its bytes say, whatever text as long was read before it', (t) => {
+  // In pairs as long as each other: one differs from the other at its begin, at its end, or in what kind of bytes it is.
+  const alike = [
+    '616263',
+    '786263',
+    '616278',
+    '61ff63',
+    'c3bf61',
+    '61c3bf',
+    'efbfbd',
+    'ffffff',
+    '00bf61',
+    'e4ba8b',
+    '61fd63'
+  ]
+  for (const before of alike) {
+    for (const after of alike) {
+      const of = (bytes: string) => hex(`0003 ${bytes}`)
+      for (const bytes of [before, after, after, before])
+        t.is(read(fields.str16, of(bytes))[0], Buffer.from(bytes, 'hex').toString(), `${before} ${after}`)
+    }
+  }
+  for (const n of [63, 64, 65]) {
+    for (const text of ['x'.repeat(n), `${'x'.repeat(n - 1)}y`, `y${'x'.repeat(n - 1)}`])
+      t.is(read(fields.str16, write(fields.str16, text))[0], text)
+  }
+})
+
+test('what was written is seen as it is now, however long, and after it has grown', (t) => {
+  const w = new Writer(8)
+  for (const text of ['abc', 'xyz', 'a longer one than there is room for', 'abc', 'z'.repeat(300), 'xyz']) {
+    w.pos = 0
+    w.text(text)
+    t.is(w.written.toString(), text)
+  }
+})
+
 /** Characters of one to four bytes, and how far before the limit each of them may start. */
 const CHARACTERS = ['a', 'ö', '€', '😀']
 
