@@ -1,13 +1,12 @@
 // The database thread: everything that waits here when it wakes up is one transaction, and answered when that is on disk.
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { type MessagePort, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads'
 import { Answering, Kind, type Letter, type LetterReply, Outcome, type SqliteThreadData } from './sqlite-protocol.ts'
+import { openDatabase, Tables } from './sqlite-tables.ts'
 
 /** Pages of the write-ahead log after which it is written back: small enough to stay in the cache, large enough to be seldom. */
 const CHECKPOINT_PAGES = 2_000
 const PAGE_BYTES = 4096
-/** Another process may hold the database for so long before a write fails, ms. */
-const BUSY_MS = 5_000
 
 /** A checkpoint flushes the log and the database; it is done in two steps. */
 const FLUSHES_PER_CHECKPOINT = 4
@@ -16,38 +15,22 @@ const { path, shared, letters } = workerData as SqliteThreadData
 const port = parentPort as unknown as MessagePort
 const asked = new Answering(shared)
 
-function open(): DatabaseSync {
-  const db = new DatabaseSync(path)
-  db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`)
-  // FULL: a commit is flushed before it returns. Checkpoints are begun below, beside the writing.
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0')
-  // With a rowid, values of up to a page lie in the table's leaves; WITHOUT ROWID each of some KB had a page of its own besides, and an
-  // append wrote 1.6 times the bytes. A database that an earlier version made stays as it is.
-  db.exec('CREATE TABLE IF NOT EXISTS kv (k TEXT PRIMARY KEY, v BLOB NOT NULL)')
-  return db
-}
-
 function serve(db: DatabaseSync): void {
-  const insert = db.prepare('INSERT INTO kv (k, v) VALUES (?, ?) ON CONFLICT DO NOTHING')
-  const upsert = db.prepare('INSERT INTO kv (k, v) VALUES (?, ?) ON CONFLICT DO UPDATE SET v = excluded.v')
-  const select = db.prepare('SELECT v FROM kv WHERE k = ?')
-  const remove = db.prepare('DELETE FROM kv WHERE k = ?')
-  const begin = db.prepare('BEGIN IMMEDIATE')
-  const end = db.prepare('COMMIT')
+  const tables = new Tables(db)
   const checkpoints = new Checkpoints(db)
 
   const write = (kind: number, key: string, value: Uint8Array): boolean => {
-    if (kind === Kind.SetIfAbsent) return Number(insert.run(key, value).changes) === 1
-    upsert.run(key, value)
+    if (kind === Kind.SetIfAbsent) return tables.setIfAbsent(key, value)
+    tables.set(key, value)
     return true
   }
 
   const perform = (letter: Letter): unknown => {
     switch (letter.kind) {
       case 'getMany':
-        return letter.keys.map((key) => (select.get(key) as { v: Uint8Array } | undefined)?.v ?? null)
+        return letter.keys.map((key) => tables.get(key))
       case 'delete':
-        for (const key of letter.keys) remove.run(key)
+        for (const key of letter.keys) tables.delete(key)
         return undefined
       default:
         return write(letter.kind, letter.key, letter.value)
@@ -63,7 +46,7 @@ function serve(db: DatabaseSync): void {
     const single = count === 1 && opened[0]?.kind !== 'delete'
     let pages = 0
     try {
-      if (!single) begin.run()
+      if (!single) tables.begin()
       for (let n = 0; n < count; n++) {
         const kind = asked.kind(n)
         if (kind === Kind.Letter) {
@@ -77,10 +60,10 @@ function serve(db: DatabaseSync): void {
           pages += pagesOf(value)
         }
       }
-      if (!single) end.run()
+      if (!single) tables.commit()
       if (pages > 0) asked.flushed(1)
     } catch (error) {
-      if (db.isTransaction) db.exec('ROLLBACK')
+      tables.rollback()
       replies.length = 0
       for (let n = 0; n < count; n++) {
         replies.push({ error: (error as Error).message })
@@ -155,7 +138,7 @@ class Checkpoints {
 }
 
 function pagesOf(value: Uint8Array): number {
-  return 2 + Math.ceil(value.length / PAGE_BYTES)
+  return 1 + Math.ceil(value.length / PAGE_BYTES)
 }
 
 function pagesOfLetter(letter: Letter): number {
@@ -164,7 +147,7 @@ function pagesOfLetter(letter: Letter): number {
 }
 
 try {
-  const db = open()
+  const db = openDatabase(path)
   port.postMessage(null)
   serve(db)
 } catch (error) {

@@ -177,18 +177,19 @@ class SqliteThread {
         resolve(outcome === Outcome.Yes)
         continue
       }
-      const { message } = receiveMessageOnPort(this.#letters!) as { message: LetterReply }
-      if (message.error === undefined) resolve(message.value)
-      else reject(new StorageError(message.error))
+      const { error, value } = (receiveMessageOnPort(this.#letters!) as { message: LetterReply }).message
+      if (error === undefined) resolve(value)
+      else reject(new StorageError(error))
     }
     this.#waiting.splice(0, count)
     while (this.#late.length > 0 && !asking.isFull) this.#late.shift()!()
   }
 
-  /** The thread is gone: what it did of what was asked is not known. Another takes its place. */
+  /** The thread is gone: what it did of what it has not answered is not known. Another takes its place. */
   #lost(reason: string): void {
     if (!this.#worker) return
     this.#worker = null
+    this.#take()
     this.#listening = false
     this.#flushes += this.#asking.flushes
     this.#asking = new Asking(newShared())
