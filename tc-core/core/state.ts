@@ -103,7 +103,7 @@ export class State {
         if (this.sessions.has(effect.xid)) this.#oweHomes(this.#change(effect.xid), effect.branchId)
         return
       case SessionEnded.code:
-        this.#change(effect.xid)
+        if (this.watch) this.#change(effect.xid)
         this.watch?.ownerChanges(effect.xid)
         this.locks.unlock(effect.xid, 0n)
         this.sessions.delete(effect.xid)

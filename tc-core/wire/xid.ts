@@ -11,24 +11,35 @@ export const MAX_XID_BYTES = 64
 
 const FRAGMENT_SHIFT = 2 ** 53
 
+const COLON = ':'.charCodeAt(0)
+const ZERO = '0'.charCodeAt(0)
+/** Of an id of 63 bits, and of its low part. */
+const MAX_DIGITS = 19
+const LOW_DIGITS = 9
+
 export function transactionId(fragment: number, ms: number, sequence: number): bigint {
   return (BigInt(fragment) << 53n) | (BigInt(ms - EPOCH_MS) << 12n) | BigInt(sequence)
 }
 
 /** The digits after the last colon, as two numbers that together are the id: below 10^9, and the rest. Null when they are no id. */
 export function splitTransactionId(xid: string): { high: number; low: number } | null {
-  const at = xid.lastIndexOf(':') + 1
-  const digits = xid.length - at
-  if (digits < 1 || digits > 19) return null
   let high = 0
   let low = 0
-  for (let i = at; i < xid.length; i++) {
-    const digit = xid.charCodeAt(i) - 48
-    if (digit < 0 || digit > 9) return null
-    if (xid.length - i > 9) high = high * 10 + digit
-    else low = low * 10 + digit
+  let scale = 1
+  let count = 0
+  // From the end, so that the colon need not be looked for.
+  for (let i = xid.length - 1; i >= 0; i--) {
+    const code = xid.charCodeAt(i)
+    if (code === COLON) break
+    const digit = code - ZERO
+    if (digit < 0 || digit > 9 || count === MAX_DIGITS) return null
+    if (count === LOW_DIGITS) scale = 1
+    if (count < LOW_DIGITS) low += digit * scale
+    else high += digit * scale
+    scale *= 10
+    count++
   }
-  return { high, low }
+  return count === 0 ? null : { high, low }
 }
 
 /**
