@@ -55,8 +55,11 @@ async function sample(server: Server): Promise<Sample> {
   }
 }
 
-/** The load program's old heap is not collected in a window: its pauses would count as the server's. */
-const ROOM = '--initial-old-space-size=1024'
+/**
+ * The load program's pauses would count as the server's: its old heap is not collected in a window, and for its young one it waits for no
+ * helper, who would have to wait for a core.
+ */
+const COLLECTOR = ['--initial-old-space-size=1024', '--no-parallel-scavenge']
 
 function loadArguments(server: Server, o: RoundOptions): string[] {
   const args = [join(import.meta.dirname, 'load.ts'), '--host', server.host, '--port', String(server.port)]
@@ -78,7 +81,7 @@ export async function runRound(
   round = 1,
   onEvent: (event: string) => void = () => {}
 ): Promise<Round> {
-  const child = spawn(process.execPath, [ROOM, ...loadArguments(server, o)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [...COLLECTOR, ...loadArguments(server, o)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
   const samples: Promise<Sample>[] = []
