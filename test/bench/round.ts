@@ -81,7 +81,9 @@ export async function runRound(
   round = 1,
   onEvent: (event: string) => void = () => {}
 ): Promise<Round> {
-  const child = spawn(process.execPath, [...COLLECTOR, ...loadArguments(server, o)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [...COLLECTOR, ...loadArguments(server, o)], {
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
   const samples: Promise<Sample>[] = []
