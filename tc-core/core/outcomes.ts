@@ -10,8 +10,6 @@ export class Outcomes {
   readonly #half: number
   #young: Generation
   #old: Generation | null = null
-  /** No id that was ever added is above it: most that are looked for are new, and need no other look. */
-  #highest: Id = { high: 0, low: 0 }
 
   constructor(limit: number) {
     this.#half = Math.max(1, Math.floor(limit / 2))
@@ -21,12 +19,8 @@ export class Outcomes {
   /** The status in which the transaction ended; 0 when it is not remembered. */
   get(xid: string): number {
     const id = splitTransactionId(xid)
-    if (!id || this.#isNew(id.high, id.low)) return 0
+    if (!id) return 0
     return this.#young.get(id.high, id.low) || (this.#old?.get(id.high, id.low) ?? 0)
-  }
-
-  #isNew(high: number, low: number): boolean {
-    return high > this.#highest.high || (high === this.#highest.high && low > this.#highest.low)
   }
 
   add(xid: string, status: number): void {
@@ -41,13 +35,6 @@ export class Outcomes {
       this.#young = new Generation(this.#half, this.#half)
     }
     this.#young.put(high, low, status)
-    this.#seen(high, low)
-  }
-
-  #seen(high: number, low: number): void {
-    if (!this.#isNew(high, low)) return
-    this.#highest.high = high
-    this.#highest.low = low
   }
 
   get size(): number {
@@ -62,16 +49,9 @@ export class Outcomes {
   /** Takes in what `freeze` gave. */
   restore(frozen: FrozenOutcomes): void {
     const generations = frozen.map((entries) => Generation.of(entries, this.#half))
-    this.#highest = { high: 0, low: 0 }
-    for (const generation of generations) generation.each((high, low) => this.#seen(high, low))
     this.#young = generations.at(-1) ?? new Generation(this.#half)
     this.#old = generations.length > 1 ? generations[0]! : null
   }
-}
-
-interface Id {
-  high: number
-  low: number
 }
 
 /** A generation each: its transactions, {@link OUTCOME_BYTES} each, as they lie in a snapshot: 7 of the id's high part, 4 of its low, a status. */
@@ -98,6 +78,9 @@ class Generation {
   /** So many of the first `#grownAt` have moved; all later ones are in the index. */
   #moved = 0
   #grownAt = 0
+  /** The highest id in it: most that are looked for are new, and need no other look. */
+  #highestHigh = -1
+  #highestLow = -1
 
   /** @param length that it has from the start; what grows, grows to `limit` */
   constructor(limit: number, length = Math.min(limit, INITIAL)) {
@@ -110,7 +93,10 @@ class Generation {
   static of(entries: Buffer, limit: number): Generation {
     const generation = new Generation(limit, entries.length / OUTCOME_BYTES)
     generation.#bytes.set(entries)
-    for (; generation.size < generation.#capacity; generation.size++) generation.#enter(generation.size)
+    for (; generation.size < generation.#capacity; generation.size++) {
+      generation.#enter(generation.size)
+      generation.#reach(generation.#high(generation.size), generation.#low(generation.size))
+    }
     return generation
   }
 
@@ -118,15 +104,12 @@ class Generation {
     return this.#bytes.length / OUTCOME_BYTES
   }
 
-  each(then: (high: number, low: number) => void): void {
-    for (let place = 0; place < this.size; place++) then(this.#high(place), this.#low(place))
-  }
-
   get entries(): Buffer {
     return this.#bytes.subarray(0, this.size * OUTCOME_BYTES)
   }
 
   get(high: number, low: number): number {
+    if (this.#isAbove(high, low)) return 0
     const place = this.#place(high, low)
     return place === 0 ? 0 : this.#bytes[(place - 1) * OUTCOME_BYTES + STATUS]!
   }
@@ -150,8 +133,19 @@ class Generation {
     this.#view.setUint32(at + LOW, low)
     this.#bytes[at + STATUS] = status
     this.#index[grows ? this.#freeSlot(high, low) : slot] = this.size
+    this.#reach(high, low)
     for (let n = 0; n < MOVED_AT_A_TIME && this.#moved < this.#grownAt; n++) this.#enter(this.#moved++)
     if (this.#moved === this.#grownAt) this.#before = NO_INDEX
+  }
+
+  #isAbove(high: number, low: number): boolean {
+    return high > this.#highestHigh || (high === this.#highestHigh && low > this.#highestLow)
+  }
+
+  #reach(high: number, low: number): void {
+    if (!this.#isAbove(high, low)) return
+    this.#highestHigh = high
+    this.#highestLow = low
   }
 
   #high(place: number): number {

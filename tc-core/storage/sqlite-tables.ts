@@ -15,10 +15,8 @@ const DIGITS = 14
 const INDEXES = 2 ** 40
 const MAX_LOGS = 2 ** 13 - 1
 
-/** Not the number of any row: the key lies by name. */
+/** Not the number of any row: the key lies by name, or nowhere. */
 const BY_NAME = -1
-/** Neither: it would be of a log that has no number yet. */
-const NOWHERE = -2
 
 interface Value {
   readonly v: Uint8Array
@@ -128,7 +126,6 @@ export class Tables {
 
   get(key: string): Uint8Array | null {
     const n = this.#place(key, false)
-    if (n === NOWHERE) return null
     const { record, named } = this.#statements
     const row = (n === BY_NAME ? named.select.get(key) : record.select.get(n)) as Value | undefined
     return row?.v ?? null
@@ -136,38 +133,26 @@ export class Tables {
 
   delete(key: string): void {
     const n = this.#place(key, false)
-    if (n === NOWHERE) return
     const { record, named } = this.#statements
     if (n === BY_NAME) named.remove.run(key)
     else record.remove.run(n)
   }
 
-  /** The number of a record's row; BY_NAME for all that is none, or has an index or a log too many. */
+  /** The number of a record's row; BY_NAME for all that is none, or has an index too many, or is of a log without a number. */
   #place(key: string, gives: boolean): number {
     const index = indexIn(key)
     if (index < 0 || index >= INDEXES) return BY_NAME
     const name = key.slice(0, -DIGITS)
     const log = this.#logs.get(name) ?? this.#find(name, gives)
-    return log < 0 ? log : log * INDEXES + index
+    return log === undefined ? BY_NAME : log * INDEXES + index
   }
 
-  #find(name: string, gives: boolean): number {
-    const find = () => (this.#statements.log.get(name) as { number: number } | undefined)?.number
-    let number = find()
-    if (number === undefined && gives) {
-      this.#statements.newLog.run(name)
-      number = find()
-      // There are as many as can be, and none is ever forgotten: it never gets one.
-      if (number === undefined) return BY_NAME
-    }
-    if (number === undefined) return this.#isFull ? BY_NAME : NOWHERE
-    this.#logs.set(name, number)
-    return number
-  }
-
-  get #isFull(): boolean {
-    const { n } = this.#db.prepare('SELECT count(*) AS n FROM logs').get() as { n: number }
-    return n >= MAX_LOGS
+  /** A log's number. What is written gives it one, unless there are as many as can be: then it never gets one, for none is ever free again. */
+  #find(name: string, gives: boolean): number | undefined {
+    if (gives) this.#statements.newLog.run(name)
+    const row = this.#statements.log.get(name) as { number: number } | undefined
+    if (row) this.#logs.set(name, row.number)
+    return row?.number
   }
 }
 
