@@ -6,6 +6,7 @@ import { formatAddress } from '../tc-core/wire/address.ts'
 import { SeataError } from '../tc-core/wire/errors.ts'
 import { helpText, readArguments } from './arguments.ts'
 import type { Config } from './config.ts'
+import { keepYoungSmall } from './heap.ts'
 import type {} from './index.ts'
 import { kvCheck } from './kv-check.ts'
 import { MEMBER_HELP, memberCommand } from './member-command.ts'
@@ -69,6 +70,7 @@ async function front(config: Config, app: FastifyInstance): Promise<string> {
 }
 
 async function node(config: Config, app: FastifyInstance): Promise<string> {
+  keepYoungSmall()
   const { link, http, store } = await startNode(config, app)
   return `node, links on ${link}, HTTP on ${http}, store ${store}`
 }

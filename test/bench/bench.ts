@@ -8,7 +8,7 @@ import { startCollector } from './collector.ts'
 import { javaVersion, NoPeer } from './java-server/peer.ts'
 import { type Options, readOptions, USAGE } from './options.ts'
 import { describeMachine } from './proc.ts'
-import { costs, isOurs, serversOf, spreadOf, table } from './report.ts'
+import { costs, isOurs, spreadOf, table } from './report.ts'
 import { addWorkloads, RESULTS, type WorkloadResult } from './results.ts'
 import { type Round, type RoundOptions, runRound } from './round.ts'
 import type { Server, Side } from './servers.ts'
@@ -53,32 +53,47 @@ async function startAll(sides: Side[]): Promise<Server[]> {
   return servers
 }
 
-async function one(dir: string, server: Server, options: RoundOptions, round: number): Promise<Round> {
+/** What is asked of a server in every round. */
+interface Turn {
+  readonly server: Server
+  /** Under which its rounds are noted. */
+  readonly name: string
+  of(round: number): Partial<RoundOptions>
+}
+
+async function one(dir: string, { server, name }: Turn, options: RoundOptions, round: number): Promise<Round> {
   const alone = measureAlone(dir)
-  const result = { ...(await runRound(server, options, round)), alone }
+  const result = { ...(await runRound(server, options, round)), server: name, alone }
   const { txPerSecond, latencyMs, errors } = result
   const figures = `${Math.round(txPerSecond)} tx/s, p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms`
   const beside = `a flush alone ${alone.flushMs.p50.toFixed(2)} ms, at most ${alone.flushMs.max.toFixed(1)}; CRC ${Math.round(alone.crcMbPerSecond)} MB/s`
-  console.log(`  round ${round} ${server.name}: ${figures}, ${errors} errors (${beside})`)
+  console.log(`  round ${round} ${name}: ${figures}, ${errors} errors (${beside})`)
   for (const [text, count] of Object.entries(result.errorTexts)) console.log(`    ${count} times: ${text}`)
   return result
 }
 
-/** Rounds of all servers in turn; `ofServer` is what differs between them. */
-async function inTurn(
-  o: Options,
-  servers: readonly Server[],
-  workload: string,
-  ofServer: (server: Server, round: number) => Partial<RoundOptions>
-): Promise<Round[]> {
+async function inTurn(o: Options, turns: readonly Turn[], workload: string): Promise<Round[]> {
   const { callers, connections, merge, warmup, seconds } = o
   const common = { workload, callers, connections, merge, warmup, seconds, rate: null, shed: false, held: 0 }
   const results: Round[] = []
   for (let round = 1; round <= o.rounds; round++) {
-    for (const server of servers)
-      results.push(await one(o.dir, server, { ...common, ...ofServer(server, round) }, round))
+    for (const turn of turns) results.push(await one(o.dir, turn, { ...common, ...turn.of(round) }, round))
   }
   return results
+}
+
+/** Each at so many % of what it reached, and ours, which can do more, at the peer's rate as well: the same load for both. */
+function openTurns(o: Options, servers: readonly Server[], closed: readonly Round[], percent: number): Turn[] {
+  const at = (rated: string) => ({
+    rate: Math.round((spreadOf(closed, rated, 'tx/s')!.median * percent) / 100),
+    callers: OPEN_CALLERS,
+    warmup: Math.max(o.warmup, OPEN_WARMUP)
+  })
+  const own = servers.map((server) => ({ server, name: server.name, of: () => at(server.name) }))
+  const peer = servers.find(({ name }) => name === 'peer')
+  if (!peer) return own
+  const slow = servers.filter(({ name }) => isOurs(name))
+  return [...own, ...slow.map((server) => ({ server, name: `${server.name} at peer's rate`, of: () => at(peer.name) }))]
 }
 
 function show(what: string, rounds: readonly Round[], commit: string): WorkloadResult {
@@ -94,21 +109,17 @@ async function runWorkload(
 ): Promise<Record<string, WorkloadResult>> {
   const { what, held } = WORKLOADS[name]!
   console.log(`\n${name}: ${what}; rounds of ${o.seconds} s, ${o.rounds} per server`)
-  const closed = await inTurn(o, servers, name, (server, round) => {
+  const turns = servers.map((server): Turn => {
     // The stub has little to compile.
     const warmup = server.name === 'stub' ? o.warmup : o.firstWarmup
-    return round === 1 ? { warmup, held } : {}
+    return { server, name: server.name, of: (round) => (round === 1 ? { warmup, held } : {}) }
   })
+  const closed = await inTurn(o, turns, name)
   const results = { [name]: show(what, closed, machine.commit) }
   for (const percent of o.open) {
     const how = `${what}; an open loop at ${percent} % of what each reached`
     console.log(`\n${name}, ${how}`)
-    const rates = new Map(serversOf(closed).map((server) => [server, spreadOf(closed, server, 'tx/s')!.median]))
-    const rounds = await inTurn(o, servers, name, (server) => ({
-      rate: Math.round((rates.get(server.name)! * percent) / 100),
-      callers: OPEN_CALLERS,
-      warmup: Math.max(o.warmup, OPEN_WARMUP)
-    }))
+    const rounds = await inTurn(o, openTurns(o, servers, closed, percent), name)
     results[`${name}@${percent}`] = show(how, rounds, machine.commit)
   }
   return results

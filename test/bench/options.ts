@@ -29,7 +29,7 @@ Options, also beside a part's own:
   --first-warmup S       before a server's first window, for its compiler; default 15
   --keep                 with --apart: start the peer once, not anew for every workload, for raft takes it a minute
   --apart                one side after the other, with no other server running; rounds are compared by their number
-  --open LIST            then open loops, at these % of what each side reached: 50,80
+  --open LIST            then open loops, at these % of what each side reached: 50,80; and ours at the peer's rate as well
   --callers N            default: each workload's own
   --connections N        TM connections, and as many RM connections; default: each workload's own
   --no-merge             RM requests one by one, not in MergedWarps

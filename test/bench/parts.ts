@@ -33,8 +33,8 @@ export const PARTS: Readonly<Record<string, Part>> = {
     options: [...SHORT, '--sides', 'ours,redis,peer,stub', '--peer-mode', 'redis', '--only', 'empty,tcc,at']
   },
   open: {
-    what: 'latency at 50 % and 80 % of what each can, by an open loop',
-    minutes: 8,
+    what: "latency at 50 % and 80 % of what each can, and of ours at the peer's rates, by an open loop",
+    minutes: 11,
     options: [...SHORT, '--rounds', '3', '--sides', 'ours,peer', '--only', 'empty,tcc,at', '--open', '50,80']
   },
   steady: {
