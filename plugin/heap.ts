@@ -10,7 +10,7 @@ const GROWTH_PERCENT = 400
 const SMALL_BYTES = 64 * 1024 * 1024
 /** With so few cores, what is young is collected by the thread that waits for it: helpers would have to wait for a core first. */
 const FEW_CORES = 2
-/** A node's young generation stops to grow above this, bytes: at 8 MiB, for it doubles from 1. V8 would let it grow to 64. */
+/** A node's young generation stops growing above this, bytes: at 8 MiB, for it doubles from 1. V8 would let it grow to 64. */
 const YOUNG_BYTES = 6 * 1024 * 1024
 
 /**
@@ -36,12 +36,12 @@ export function tuneHeap(set: (flag: string) => void = setFlagsFromString, cores
  * Of a node: its young generation is collected sooner, and each time for less. HTTP/2 keeps its streams in a small Map, and of what passes
  * through one nearly all outlives a collection of what is young (wire/table.ts tells why): of 50 MB a node copied 9, for 10 to 30 ms.
  */
-export function keepYoungSmall(set: (flag: string) => void = setFlagsFromString): void {
+export function keepYoungSmall(): void {
   let factor = 2
   new PerformanceObserver(() => {
     // V8 makes it smaller again in a quiet time.
     const wanted = youngBytes() < YOUNG_BYTES ? 2 : 1
-    if (wanted !== factor) set(`--semi-space-growth-factor=${(factor = wanted)}`)
+    if (wanted !== factor) setFlagsFromString(`--semi-space-growth-factor=${(factor = wanted)}`)
   }).observe({ entryTypes: ['gc'] })
 }
 
